@@ -1,6 +1,5 @@
 //! Generates the crate from proto/ without protoc: it compiles the files, checks their options, and writes into OUT_DIR
-//! the messages, clients and servers, `impl Event`, `impl Validate`, `impl GrpcServer`, the redacting `impl Debug` and
-//! the descriptor set.
+//! the messages, clients and servers, the implementations of our traits, the redacting `Debug` and the descriptor set.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +36,7 @@ fn main() {
     println!("cargo::rerun-if-changed={OURS}");
     println!("cargo::rerun-if-changed={THIRD_PARTY}");
     if let Err(error) = generate() {
-        // Cargo shows only lines of this form; a failing exit would also print everything else that the script wrote.
+        // Cargo shows only lines of this form; a failing exit would print all of the script's output.
         for line in format!("{error:#}").lines() {
             println!("cargo::error={line}");
         }
@@ -71,7 +70,7 @@ fn generate() -> Result<()> {
         out_dir.join("validation.rs"),
         validation::to_rust(&validated),
     )?;
-    // The compiler's own encoding: prost-types knows no extensions and would drop our options.
+    // The compiler's own encoding: prost-types would drop our options.
     fs::write(
         out_dir.join("descriptors.binpb"),
         compiler.encode_file_descriptor_set(),

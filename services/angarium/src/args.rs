@@ -65,7 +65,6 @@ pub enum Command {
     Reconcile(Box<Reconcile>),
 }
 
-/// The validated configuration.
 #[derive(Clone)]
 pub struct Config {
     pub command: Command,
@@ -79,7 +78,6 @@ pub struct Config {
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
-    /// The own settings of the services.
     pub own: OwnConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
@@ -112,7 +110,7 @@ impl runtime::Settings for Args {
             export.prefix.clone_from(&common.broker.amqp_prefix);
         }
         let mode = common.mode.check(problems);
-        // Commands that only read the databases need no certificate.
+        // Other commands need no certificate.
         let mode_of_server = match command {
             Command::Serve | Command::Demo => mode,
             _ => Mode::Development,
@@ -136,7 +134,7 @@ impl runtime::Settings for Args {
             check_folder(&data_dir, problems);
         }
         if command != Command::Serve {
-            // These commands print their result; logs only on request.
+            // The result is on stdout; logs only on request.
             common
                 .telemetry
                 .log_filter
@@ -181,7 +179,7 @@ fn hint() -> String {
     )
 }
 
-/// Validates the section. Returns whether a server is set. Without one, the other settings are still validated.
+/// Returns whether a server is set. Without one, the other settings are still validated.
 fn check_database(
     mut args: DatabaseArgs,
     problems: &mut Problems,
@@ -214,8 +212,7 @@ fn has_room_for_all(listen: SocketAddr, problems: &mut Problems) -> bool {
     fits
 }
 
-/// In production only the owner may read the data folder. Folders and files that the program creates have these
-/// permissions.
+/// In production only the owner may read the data folder and what the program creates in it.
 fn check_folder(data_dir: &Path, problems: &mut Problems) {
     match store::private::loose(data_dir) {
         Ok(loose) if loose.is_empty() => {}

@@ -1,7 +1,7 @@
 //! `angarium dead-letters`: lists dead letters, and records the operator's decisions.
 //!
-//! It works on the databases, while the services run or not. A decision changes a row; the service acts on it within
-//! half a minute, or at its next start. Sensitive fields are not shown.
+//! It works on the databases, while the services run or not: the service acts on a decision within half a minute, or at
+//! its next start. Sensitive fields are not shown.
 
 use anyhow::{Context as _, ensure};
 use messaging::Store;
@@ -19,8 +19,6 @@ mod text;
 use command::{Command, Place, Replay, Why};
 use text::{PAGE, or_none, plain, time};
 
-/// Executes the command, and prints the result.
-///
 /// # Errors
 /// If the database cannot be reached, no dead letter has the id, or the output cannot be written.
 pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {

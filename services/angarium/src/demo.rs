@@ -1,7 +1,6 @@
 //! `angarium demo`: a scenario of real gRPC calls to real services, with the duration of each step.
 //!
-//! It starts the system as `serve` does, but with a separate folder and ports, so that both can run at the same time. A
-//! missing effect is an error.
+//! It starts the system as `serve` does, but with its own folder and ports. A missing effect is an error.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -21,8 +20,6 @@ use mailbox::Mailbox;
 pub use mailbox::code_in;
 use story::Story;
 
-/// Runs the demo, prints it, and stops what it started.
-///
 /// # Errors
 /// If a service cannot start, a call fails, or an effect does not happen in time.
 pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
 //! All services in one process: with SQLite files and the embedded transport on a new machine, with PostgreSQL and
-//! RabbitMQ in production. The services are the same as in their own binaries, and do not depend on each other.
+//! RabbitMQ in production.
 //!
 //! [`registry`] lists them, [`args`] has the settings, [`system`] puts the services together. [`serve`], [`demo`],
-//! [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
+//! [`migrate`], [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
 
 #![forbid(unsafe_code)]
 

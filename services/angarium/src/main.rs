@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// `angarium` `order-service` … become the arguments of a program named `angarium order-service`.
+/// `angarium` `order-service` … become the arguments of `angarium order-service`.
 fn as_own_program(mut args: Vec<OsString>) -> Vec<OsString> {
     let name = args.remove(1);
     args[0].push(" ");
@@ -53,7 +53,7 @@ fn as_own_program(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// What ends by itself. An interruption leaves what is committed, and the command may be repeated.
+/// Commands that end. An interruption leaves what is committed; the command may be repeated.
 async fn ask(config: &Config) -> anyhow::Result<()> {
     match &config.command {
         Command::Migrate => migrate::migrate(config).await,

@@ -1,11 +1,9 @@
-//! The command `migrate`: migrates the schemas of all services, so that the services themselves need no right to do so.
+//! Migrates the schemas of all services, so that the services need no right to do so.
 
 use crate::args::Config;
 use crate::registry::SERVICES;
 use crate::system::database;
 
-/// Migrates one service after the other.
-///
 /// # Errors
 /// If a database cannot be reached or migrated. Earlier ones stay migrated, and the command can be repeated.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {

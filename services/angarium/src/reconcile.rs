@@ -1,8 +1,8 @@
-//! `angarium reconcile`: hands each consumer the events that have not arrived, from what their producers have stored; lists gaps, and
-//! records the decisions of an operator about them.
+//! `angarium reconcile`: hands each consumer the events that have not arrived, from their producers; lists gaps, and
+//! records an operator's decisions about them.
 //!
-//! It calls the services and needs no access to their databases or to the broker. Guarantee: it can be repeated and interrupted at any
-//! time, because a consumer takes an event once. It names everything that it could not repair.
+//! It calls the services and needs no access to databases or broker. Guarantee: it can be repeated and interrupted at
+//! any time, because a consumer takes an event once. It names everything that it could not repair.
 
 use std::io::Write as _;
 
@@ -30,8 +30,6 @@ use consumer::Consumer;
 use operator::Operator;
 pub use report::Report;
 
-/// Does what was asked, and prints the result.
-///
 /// # Errors
 /// If the operator is refused or the output cannot be written; with exit code 2 if something could not be repaired.
 pub async fn run(asked: &Reconcile) -> anyhow::Result<()> {
@@ -39,7 +37,7 @@ pub async fn run(asked: &Reconcile) -> anyhow::Result<()> {
         return answer(&act(asked, action).await?);
     }
     let reports = reconcile(asked, |line| {
-        // Progress is for a person who watches.
+        // For a person who watches.
         let _ = writeln!(std::io::stderr(), "{line}");
     })
     .await?;
@@ -59,7 +57,7 @@ pub async fn run(asked: &Reconcile) -> anyhow::Result<()> {
     Err(ExitWith::incomplete(left).into())
 }
 
-/// Lists gaps, or records a decision about them. Returns the answer.
+/// Returns the answer.
 ///
 /// # Errors
 /// If a service cannot be reached or refuses.
@@ -73,10 +71,10 @@ pub async fn act(asked: &Reconcile, action: &Action) -> anyhow::Result<String> {
     }
 }
 
-/// As [`run`] without an action, for a caller that reads the reports itself. `progress` gets a line every few seconds.
+/// As [`run`] without an action. `progress` gets a line every few seconds.
 ///
 /// # Errors
-/// If the operator is refused. A service that cannot be reached is part of the report.
+/// If the operator is refused. The report names unreachable services.
 pub async fn reconcile(
     asked: &Reconcile,
     mut progress: impl FnMut(String),

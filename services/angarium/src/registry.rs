@@ -1,7 +1,7 @@
 //! The only list of the services, in the order of their ports.
 //!
-//! Commands, topology, health check, greeting and tests loop over [`SERVICES`]. This file also has what differs between
-//! the services: their settings ([`OwnArgs`]) and titles.
+//! Commands, topology, health check, greeting and tests loop over [`SERVICES`]. This file also has the differences of
+//! the services.
 
 use std::ffi::OsString;
 use std::pin::Pin;
@@ -16,31 +16,25 @@ use runtime::sealed::MasterKey;
 use service::{Common, Config, Definition, Host, Known, Service};
 use user_service::config::{IdentityArgs, IdentityConfig, UserConfig};
 
-/// All services.
 pub const SERVICES: &[Registered] = &[
     registered::<user_service::App>(),
     registered::<order_service::App>(),
     registered::<notification_service::App>(),
 ];
 
-/// One service of the system.
 pub struct Registered {
-    /// Its static description.
     pub definition: Definition,
-    /// Its title in the greeting.
+    /// In the greeting.
     pub title: &'static str,
-    /// Its settings in its own process.
+    /// In its own process.
     pub settings: fn() -> clap::Command,
-    /// The `main` function of its own process, with these arguments. The first is its name.
+    /// In its own process. The first argument is its name.
     pub main: fn(Vec<OsString>) -> ExitCode,
-    /// Builds it.
     pub build: for<'a> fn(Common, &'a OwnConfig) -> Building<'a>,
 }
 
-/// A service that is being built.
 pub type Building<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Host>> + Send + 'a>>;
 
-/// A service as a part of this system.
 trait Member: Service {
     const TITLE: &'static str;
 
@@ -93,7 +87,6 @@ pub struct OwnArgs {
     mail: MailArgs,
 }
 
-/// The validated form.
 #[derive(Clone)]
 pub struct OwnConfig {
     pub secret_key: MasterKey,
@@ -126,7 +119,6 @@ impl service::OwnArgs for OwnArgs {
     }
 }
 
-/// The service with this name.
 pub fn named(name: &str) -> Option<&'static Registered> {
     SERVICES
         .iter()

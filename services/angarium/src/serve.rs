@@ -9,8 +9,6 @@ use runtime::config::LogFormat;
 use crate::args::Config;
 use crate::system::{Addresses, System};
 
-/// Serves until `shutdown`.
-///
 /// # Errors
 /// If a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -19,7 +17,7 @@ pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         return Ok(());
     };
     let system = system?;
-    // With JSON, stdout is the log: each line is an object, and each service logs its address.
+    // With JSON, stdout is the log, and each service logs its address.
     if config.telemetry.format == LogFormat::Human {
         let greeting = greeting(&config, &system.addresses())?;
         // A closed stdout is no reason to stop.
@@ -66,7 +64,7 @@ The same with buf:
     ))
 }
 
-/// The stores of the data, for people.
+/// For people.
 pub(crate) fn stores(config: &Config) -> String {
     let data = config.data_dir.display();
     match (&config.database, &config.rabbitmq) {

@@ -13,31 +13,27 @@ use store::DatabaseConfig;
 use crate::args::Config;
 use crate::registry::{Registered, SERVICES};
 
-/// All services, bound and ready to run.
 pub struct System {
     hosts: Vec<(&'static Registered, Host)>,
 }
 
-/// The addresses of the services.
 #[derive(Clone)]
 pub struct Addresses(Vec<(&'static Registered, SocketAddr)>);
 
 impl Addresses {
-    /// The address of the service with this name.
     pub fn of(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let named = self.0.iter().find(|(one, _)| one.definition.name == name);
         let (_, address) = named.with_context(|| format!("no service is called {name}"))?;
         Ok(*address)
     }
 
-    /// Each service with its address.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Registered, SocketAddr)> {
         self.0.iter().copied()
     }
 }
 
 impl System {
-    /// Builds all services before any of them runs, so that every queue is bound before the first event is published.
+    /// Builds all services before any of them runs: every queue is bound before the first event.
     ///
     /// # Errors
     /// If a database, the queue file or a port is not available.
@@ -78,7 +74,7 @@ impl System {
         )
     }
 
-    /// Serves until `shutdown`; returns after all work in progress is done.
+    /// Serves until `shutdown`; returns after draining.
     ///
     /// # Errors
     /// The first service that failed, by name.
@@ -107,7 +103,7 @@ pub(crate) async fn broker(config: &Config) -> anyhow::Result<Broker> {
     }
 }
 
-/// The address of the `index`th service: consecutive ports, unless the system chooses them.
+/// Consecutive ports, unless the system chooses them.
 fn grpc(config: &Config, index: u16) -> GrpcConfig {
     let mut listen = config.grpc.listen;
     if listen.port() != 0 {
@@ -116,7 +112,7 @@ fn grpc(config: &Config, index: u16) -> GrpcConfig {
     config.grpc.with_listen(listen)
 }
 
-/// A separate schema or file, so that no service sees another one's tables by accident.
+/// A separate schema or file: no service sees another one's tables by accident.
 pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     match &config.database {
         Some(postgres) => postgres.clone().with_schema(service.replace('-', "_")),
@@ -127,7 +123,6 @@ pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     }
 }
 
-/// The database file of a service, if no server is set.
 pub(crate) fn file(data_dir: &Path, service: &str) -> std::path::PathBuf {
     data_dir.join(service).with_extension("db")
 }

@@ -1,7 +1,5 @@
-//! `angarium topology export`: prints the broker definitions of the services, for a RabbitMQ on which they may declare
-//! nothing. `prune` removes outdated bindings.
-//!
-//! The export needs no broker and no database: everything comes from the services' subscriptions.
+//! `angarium topology export`: prints broker definitions for a RabbitMQ on which the services may declare nothing.
+//! `prune` removes outdated bindings. The export needs no broker and no database.
 
 use std::fs;
 use std::io::Write as _;
@@ -22,8 +20,6 @@ mod prune;
 
 use command::{Export, Topology};
 
-/// Executes the command.
-///
 /// # Errors
 /// If the files or the broker cannot be used, or the output cannot be written.
 pub async fn run(config: &Config, asked: &Topology) -> anyhow::Result<()> {
@@ -33,7 +29,6 @@ pub async fn run(config: &Config, asked: &Topology) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the definitions, or writes them to a file.
 fn export(export: &Export) -> anyhow::Result<()> {
     let mut accounts = accounts(export.all_in_one);
     for account in &mut accounts {
@@ -61,7 +56,7 @@ fn export(export: &Export) -> anyhow::Result<()> {
 fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     let beside = file.with_added_extension("new");
     let mut new = fs::File::create(&beside)?;
-    // The broker's own user must read it. It contains only salted hashes of passwords.
+    // The broker's user must read it. It contains only salted hashes.
     new.set_permissions(fs::Permissions::from_mode(0o644))?;
     new.write_all(text.as_bytes())?;
     new.sync_all()?;

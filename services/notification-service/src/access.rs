@@ -1,6 +1,4 @@
-//! The access rules: who may call which method. A method without a rule is not served.
-//!
-//! The queries check who owns a notification.
+//! The access rules. A method without a rule is not served. The queries check who owns a notification.
 
 use runtime::auth::{Access, Rules};
 

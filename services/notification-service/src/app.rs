@@ -1,4 +1,4 @@
-//! The definition and the parts of the notification service. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the service; the [`Host`](service::Host) does the rest.
 
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use futures::FutureExt as _;
@@ -12,7 +12,6 @@ use crate::settling::Mails;
 use crate::store::recipients;
 use crate::{access, events, grpc, sender};
 
-/// The static description of the notification service.
 pub const DEFINITION: Definition = Definition {
     name: "notification-service",
     about: "Notifications: events in, mails out",
@@ -26,7 +25,6 @@ pub const DEFINITION: Definition = Definition {
     schema: Schema::of::<Migrator>(),
 };
 
-/// The notification service.
 pub struct App;
 
 impl Service for App {

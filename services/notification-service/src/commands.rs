@@ -15,10 +15,9 @@ use crate::preferences::{Given, Preferences};
 use crate::store::{copies, preferences, recipients};
 use crate::{convert, mailer, store};
 
-/// The most copies of one mail: enough for a user who lost it, too few to fill a mailbox.
+/// Enough for a user who lost it, too few to fill a mailbox.
 const MOST_COPIES: u64 = 5;
 
-/// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
     store: CommandStore,
@@ -29,7 +28,7 @@ impl Commands {
         Self { store }
     }
 
-    /// Sends a mail again, as a copy with its own state. The original must belong to `owner`, if given.
+    /// Sends a copy with its own state. The original must belong to `owner`, if given.
     pub async fn resend(
         &self,
         id: Uuid,
@@ -48,11 +47,11 @@ impl Commands {
         if named.kind.row().code.is_some() {
             return refused(NotResendable::HoldsCode);
         }
-        // Lock the recipient before the mails, in the same order as a deletion.
+        // The recipient before the mails, as in a deletion.
         let Some(recipient) = recipients::find(db, named.user_id).await? else {
             return refused(NotResendable::Erased);
         };
-        // Lock the original, even if the request names a copy: it counts the copies.
+        // The original, even if the request names a copy: it counts the copies.
         let original = copies::lock(db, named.original_id.unwrap_or(named.id)).await?;
         let (original, state) = original.ok_or_else(|| Error::no_notification(id, owner))?;
         if state == State::Pending || copies::any_pending(db, original.id).await? {
@@ -77,13 +76,12 @@ impl Commands {
         mailer::wake(&command);
         let copy = store::find(db, letter.id, owner).await?;
         let copy = copy.ok_or_else(|| Error::no_notification(letter.id, owner))?;
-        // Store only the id: personal data stays in one place, where it can be erased.
+        // Only the id: personal data stays in one place, where it can be erased.
         command.commit_with(letter.id.as_bytes().to_vec()).await?;
         Ok(copy)
     }
 
-    /// The preferences of a user. Another user's (`is_own` is false, the caller is an admin) only if that user is
-    /// known.
+    /// Another user's (`is_own` is false, the caller is an admin) only if that user is known.
     pub async fn preferences(&self, user_id: Uuid, is_own: bool) -> Result<Preferences, Error> {
         let db = self.store.connection();
         must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
@@ -119,8 +117,7 @@ impl Commands {
     }
 }
 
-/// Checks that the user exists. A caller who asks about themselves exists, although their event may still be on its
-/// way.
+/// Callers themselves exist, although their event may still be on its way.
 fn must_be_there<T>(
     found: Result<Option<T>, Error>,
     user_id: Uuid,
@@ -135,7 +132,6 @@ fn must_be_there<T>(
     }
 }
 
-/// The copy with the id that was stored as the first answer.
 async fn copy(
     db: &impl ConnectionTrait,
     first: &[u8],

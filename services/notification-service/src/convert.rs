@@ -33,7 +33,6 @@ pub fn notification(notification: Notification) -> NotificationMessage {
     }
 }
 
-/// The preferences with all fields of [`Kind::refusable`].
 pub fn preferences(preferences: &Preferences) -> PreferencesMessage {
     let mut message = PreferencesMessage {
         user_id: preferences.user_id.to_string(),
@@ -47,7 +46,6 @@ pub fn preferences(preferences: &Preferences) -> PreferencesMessage {
     message
 }
 
-/// What a request says about each kind.
 pub fn given(mut message: PreferencesMessage) -> Given {
     let refusable = Kind::refusable();
     let given = refusable.map(|(kind, choice)| (kind, *(choice.value)(&mut message)));

@@ -26,7 +26,6 @@ pub enum Error {
     Common(#[from] CommonError),
 }
 
-/// Why a mail cannot be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotResendable {
     #[error("it or a copy of it is not sent yet")]
@@ -51,7 +50,7 @@ impl NotResendable {
 }
 
 impl Error {
-    /// `owner` has no such notification. Callers who see only their own do not learn whether it exists.
+    /// Callers who see only their own notifications do not learn whether it exists.
     pub fn no_notification(id: Uuid, owner: Option<Uuid>) -> Self {
         match owner {
             Some(_) => Self::PermissionDenied,
@@ -96,7 +95,7 @@ impl From<Error> for Status {
                 message,
             ),
             Error::Common(error) => error.into(),
-            // Only events can name a user by an invalid id, and cause mails: here, it is a bug.
+            // Only events cause these: here, it is a bug.
             Error::NotAUser | Error::Template(_) => {
                 tracing::error!(
                     "a call failed with an error that only events can cause: {message}"

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a mail was not handed over. The text never contains an address.
+/// The text never contains an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     #[error("the address is not a valid mail address")]

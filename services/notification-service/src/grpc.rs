@@ -1,7 +1,7 @@
 //! `angarium.notification.v1.NotificationService`: reads a request, asks the store or calls a command, writes the answer.
 //!
-//! Access is checked first: a user who names another user is refused before the rest of the request is checked, and
-//! queries find only the caller's own data.
+//! Access is checked first: a user who names another user learns nothing of the rest of the request, and queries find
+//! only the caller's own data.
 
 use contracts::Validate as _;
 use contracts::notification::v1::notification_service_server::NotificationService;
@@ -61,7 +61,7 @@ impl NotificationService for Notifications {
             "" => None,
             order_id => Some(violations.uuid("order_id", order_id)),
         };
-        // Without an order as in the previous release, so that its tokens go on.
+        // Without an order as in the previous release: its tokens stay valid.
         let about = order_id.map_or_else(String::new, |id| format!(" order_id={id}"));
         let page = Page::read(
             request.page_size,
@@ -188,7 +188,7 @@ impl NotificationService for Notifications {
     }
 }
 
-/// Checks that the caller may name this user. Empty means the caller.
+/// Empty means the caller.
 fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     if user_id.is_empty() {
         return Ok(());
@@ -196,7 +196,6 @@ fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     caller.may_name(user_id)
 }
 
-/// The user in `field` of the request, or the caller.
 fn named(caller: Caller, field: &str, user_id: &str, violations: &mut Violations) -> Uuid {
     if user_id.is_empty() {
         return caller.user_id;

@@ -1,7 +1,6 @@
 //! The table of mails: a row per kind, and the event and the templates of each.
 //!
-//! All that depends on the kind of a mail is here, so a new mail is a row here and its two files in `templates/`
-//! (CONTRIBUTING.md, "Add a mail").
+//! A new mail is a row here and its two files in `templates/` (CONTRIBUTING.md, "Add a mail").
 
 use askama::Template;
 use contracts::Event;
@@ -16,7 +15,7 @@ use sea_orm::{EnumIter, Iterable as _};
 
 use crate::templates::{CODE, Content, filters, one_line};
 
-/// The subject matter of a mail. A later release, before a rollback, may have written others.
+/// A later release, before a rollback, may have written others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter)]
 pub enum Kind {
     Welcome,
@@ -34,22 +33,21 @@ pub enum Kind {
     NewPlace,
 }
 
-/// What distinguishes a kind.
 pub struct Row {
-    /// Its name in the database and of its templates. It never changes.
+    /// In the database and of its templates. It never changes.
     pub name: &'static str,
     pub proto: NotificationKind,
     /// The same for all users: subjects appear in lists and on lock screens.
     pub subject: &'static str,
     pub refusable: Option<Choice>,
-    /// What the code in the mail is for, if it has one.
+    /// Of the code in the mail.
     pub code: Option<Purpose>,
 }
 
-/// The preference with which a user refuses mails of a kind.
+/// The preference that refuses mails of a kind.
 #[derive(Clone, Copy)]
 pub struct Choice {
-    /// The field of [`Preferences`], as the field mask names it.
+    /// As the field mask names it.
     pub field: &'static str,
     pub value: fn(&mut Preferences) -> &mut Option<bool>,
 }
@@ -151,7 +149,6 @@ impl Kind {
         }
     }
 
-    /// The kinds of this release.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
@@ -160,7 +157,6 @@ impl Kind {
         self.row().name
     }
 
-    /// The kinds that users can refuse, with their preferences.
     pub fn refusable() -> impl Iterator<Item = (Self, Choice)> {
         Self::all().filter_map(|kind| Some((kind, kind.row().refusable?)))
     }
@@ -170,7 +166,6 @@ impl Kind {
 pub trait MailEvent: Event {
     const KIND: Kind;
 
-    /// The recipient.
     fn user_id(&self) -> &str;
 
     /// The mail to a user with this name.
@@ -181,7 +176,7 @@ pub trait MailEvent: Event {
 }
 
 /// Binds an event to its kind and its templates. They see the recipient's `name` and, by the last word, the event. A
-/// macro, because askama derives one type for each file.
+/// macro: askama derives one type for each file.
 macro_rules! mail {
     ($kind:ident: $event:ty, $text:literal, $html:literal $(, $seen_as:ident)?) => {
         impl MailEvent for $event {

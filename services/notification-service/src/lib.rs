@@ -1,12 +1,11 @@
 //! Notifications: the mails that events of users and orders cause.
 //!
 //! Owns the mails, the users' mail preferences, and a view of users that it builds from events only. Consumes the
-//! events of users, sessions, verifications, password resets, orders and keys ([`events`]). Publishes `notification.sent` and
-//! `notification.failed` ([`mailer`], [`settling`]).
+//! events of users, sessions, verifications, password resets, orders and keys ([`events`]). Publishes
+//! `notification.sent` and `notification.failed` ([`mailer`], [`settling`]).
 //!
-//! A handler only writes a row for a mail ([`notify`]), in the transaction of its event. The [`mailer`] leases such
-//! rows, builds messages ([`mail`]) and hands them to a [`sender`]. [`grpc`] serves notifications and preferences
-//! ([`commands`]). [`app`] puts it together.
+//! A handler only writes a row for a mail ([`notify`]). The [`mailer`] leases rows, builds messages ([`mail`]) and
+//! hands them to a [`sender`].
 
 #![forbid(unsafe_code)]
 
@@ -33,11 +32,8 @@ pub mod templates;
 
 pub use app::{App, DEFINITION};
 
-/// The name in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
 
-/// All flags and variables of the service.
 pub type Args = service::Args<App>;
 
-/// Its validated configuration.
 pub type Config = service::Config<config::NotificationConfig>;

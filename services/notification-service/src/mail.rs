@@ -1,7 +1,7 @@
 //! Builds the message of a notification: headers, and a text and an HTML form of the body.
 //!
-//! The same notification gives the same bytes each time, with the same `Message-ID`, so that servers and mail programs
-//! recognise a mail that is sent twice.
+//! The same notification gives the same bytes, with the same `Message-ID`: servers and mail programs recognise a
+//! repeated mail.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,20 +15,19 @@ use uuid::Uuid;
 use crate::notification::Letter;
 use crate::templates;
 
-/// A mail that is ready to send.
 pub struct Mail {
     pub notification_id: Uuid,
-    /// The sender and recipient for the mail server.
+    /// For the mail server.
     pub envelope: Envelope,
     pub bytes: Vec<u8>,
 }
 
-/// The address is invalid. No further detail, because it would contain the address.
+/// No further detail: it would contain the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the address is not a valid mail address")]
 pub struct Unaddressable;
 
-/// The mail from `from` for `letter`, with `code` in its placeholder.
+/// `code` replaces its placeholder.
 ///
 /// # Errors
 /// If the address is invalid.
@@ -45,7 +44,7 @@ pub fn build(
     let address = address(&letter.email)?;
     let name = Some(letter.display_name.clone()).filter(|name| !name.is_empty());
     let body = MultiPart::alternative()
-        // Without it the boundary is random, and two attempts would differ.
+        // A random one would differ between attempts.
         .boundary(format!("angarium-{}", letter.id.simple()))
         .singlepart(SinglePart::plain(text))
         .singlepart(SinglePart::html(html));
@@ -56,7 +55,7 @@ pub fn build(
         .from(from.clone())
         .to(Mailbox::new(name, address))
         .subject(letter.subject.as_str())
-        // RFC 3834: no automatic replies, such as absence notices.
+        // RFC 3834: no automatic replies.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -70,8 +69,7 @@ pub fn build(
     })
 }
 
-/// The address for delivery, with its domain in ASCII, which every mail server accepts. Only a local part beyond ASCII
-/// needs SMTPUTF8.
+/// Every mail server accepts a domain in ASCII. Only a local part beyond ASCII needs SMTPUTF8.
 fn address(given: &str) -> Result<Address, Unaddressable> {
     let (local, domain) = given.rsplit_once('@').ok_or(Unaddressable)?;
     let domain = idna::domain_to_ascii(domain).map_err(|_| Unaddressable)?;

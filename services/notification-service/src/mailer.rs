@@ -1,14 +1,12 @@
 //! Sends pending mails, several at a time, until each is sent or given up.
 //!
 //! One statement leases all due mails and counts their attempts. The hand-over happens without an open transaction. The
-//! outcome is recorded in a transaction with its event; outcomes that arrive while a record is in flight are recorded
-//! together, but none waits for others ([`recording`]). If a process dies between hand-over and record, the outcome is
-//! unknown: the mail is sent again with the same `Message-ID` and bytes, and the row's `repeats` counts it. This window
-//! cannot be closed, because mail server and database commit separately.
+//! outcome is recorded in a transaction with its event ([`recording`]). If a process dies between hand-over and record,
+//! the mail is sent again with the same `Message-ID` and bytes, and `repeats` counts it: mail server and database
+//! commit separately.
 //!
-//! If the database is unavailable after the hand-over, however long, this process does not send the mail again: it
-//! never leases a mail that it has in flight. Another replica may send it, if it reaches the database first after the
-//! lease has ended.
+//! While the database is unavailable after the hand-over, this process does not send the mail again. Another replica
+//! may, if it reaches the database first after the lease has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,27 +31,24 @@ mod outcomes;
 mod recording;
 mod schedule;
 
-/// The signal that a committed mail raises.
 const SIGNAL: &str = "mails";
-/// The maximum number of mails that are being sent or wait for their record.
+/// Mails that are being sent or wait for their record.
 const IN_FLIGHT: usize = 8;
-/// How long a leased mail is hidden from other replicas, unless its sender extends the lease: the delay after a crash.
+/// Hides a leased mail from other replicas, unless its sender extends it: the delay after a crash.
 const LEASE: Duration = Duration::from_secs(10);
-/// The pause before an outcome is recorded again while the database is unavailable.
+/// Before an outcome is recorded again, without the database.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Wakes the mailer after `transaction` has committed its mails.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
 }
 
-/// The sending worker. Any number of replicas may run one on the same database.
+/// Replicas may run it on the same database.
 #[derive(Clone)]
 pub struct Mailer {
     store: Store,
     sender: Arc<dyn MailSender>,
     from: Mailbox,
-    /// Decrypts the codes in mails.
     codes: MailCodes,
     /// For one hand-over.
     timeout: Duration,
@@ -62,7 +57,6 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// A mailer that sends as `from`, with `timeout` per hand-over.
     pub fn new(
         store: Store,
         sender: Arc<dyn MailSender>,
@@ -81,12 +75,12 @@ impl Mailer {
         }
     }
 
-    /// Runs until `stop`; then leases nothing more, and returns after all attempts in flight have ended.
+    /// After `stop`, leases nothing more, and returns when all attempts in flight have ended.
     pub async fn run(self, stop: CancellationToken) {
         let bound = pending::bound(schedule::LONGEST_DELAY, LEASE);
         let keep = bound.keep(self.store.clone(), stop.clone());
         let keep = ::store::end_soon(&stop, keep);
-        // Its length is bounded by the number of mails in flight.
+        // Bounded by the number of mails in flight.
         let (queue, ended) = mpsc::unbounded_channel();
         let store = self.store.clone();
         let record = recording::record_all(&store, ended);
@@ -105,7 +99,6 @@ impl Mailer {
     }
 }
 
-/// The attempts of this process.
 struct Hands {
     mailer: Mailer,
     queue: Queue,
@@ -118,7 +111,7 @@ impl Work for Hands {
     type Done = ();
     type Error = DbErr;
 
-    /// It does not ask first: the poll and the signals know when mails are due, and the lease finds them.
+    /// It does not ask first: the poll and the signals know when mails are due.
     async fn take_up(
         &mut self,
         _: &Due,

@@ -1,7 +1,7 @@
-//! Writes the mail of an event, if the user has an account and wants such mails, in the transaction of the event.
+//! Writes the mail of an event, if the user has an account, in the transaction of the event.
 //!
-//! The recipient is locked meanwhile. A concurrent deletion of the account either comes first, and there is no mail, or
-//! comes later and erases this mail, too.
+//! The recipient is locked meanwhile: a concurrent deletion of the account either comes first, or comes later and
+//! erases this mail, too.
 
 use messaging::{Delivered, HandlerError, Received, Transaction, trace};
 use sea_orm::DbErr;
@@ -14,8 +14,7 @@ use crate::notification::{Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail of `event`, if the user has an account. A mail that the user does not want is kept as *suppressed* and
-/// not sent.
+/// Writes the mail of `event`, if the user has an account. An unwanted mail is kept as *suppressed* and not sent.
 ///
 /// # Errors
 /// *Retry* if the user is still unknown, *reject* if the id is invalid.
@@ -40,7 +39,7 @@ pub async fn mail<E: MailEvent>(
     Ok(())
 }
 
-/// The handler of events that only cause a mail: writes the mails as [`mail`] does, in one statement.
+/// As [`mail`], for several events in one statement.
 ///
 /// # Errors
 /// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
@@ -69,7 +68,7 @@ pub async fn mails<E: MailEvent>(
     Ok(())
 }
 
-/// Writes a mail with a code, to the address that the code was made for.
+/// To the address that the code was made for.
 ///
 /// # Errors
 /// *Reject* if the id is invalid.
@@ -81,7 +80,7 @@ pub async fn of_code(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let (db, user_id) = (transaction, recipient.user_id);
-    // This event may arrive before `user.created`: then its data is used until that event replaces it.
+    // If this event comes before `user.created`, its data counts until then.
     recipients::learn(db, &recipient, recipients::NO_EVENT).await?;
     if recipients::find(db, user_id).await?.is_none() {
         return Ok(());
@@ -90,7 +89,7 @@ pub async fn of_code(
     Ok(())
 }
 
-/// Writes the mail of `event`, which is sent after `transaction` has committed.
+/// The mail is sent after the commit of `transaction`.
 ///
 /// # Errors
 /// If a template cannot write a value, or the database refuses the row.
@@ -143,7 +142,6 @@ fn letter<E: MailEvent>(
     })
 }
 
-/// The order that the event is about.
 fn order_id<E: MailEvent>(event: &E) -> Option<Uuid> {
     let is_about_an_order = E::AGGREGATE == "order";
     is_about_an_order
@@ -151,8 +149,6 @@ fn order_id<E: MailEvent>(event: &E) -> Option<Uuid> {
         .flatten()
 }
 
-/// Parses the user id of an event.
-///
 /// # Errors
 /// *Reject*: a retry would fail, too.
 pub fn parse(user_id: &str) -> Result<Uuid, Error> {

@@ -1,6 +1,5 @@
-//! Which mails a user wants. Pure.
-//!
-//! All mails are wanted until the user changes it. The table of [`kinds`](crate::kinds) says which can be refused.
+//! Which mails a user wants. Pure. All mails are wanted until the user changes it. The table of [`kinds`](crate::kinds)
+//! says which can be refused.
 
 use std::collections::BTreeSet;
 
@@ -18,29 +17,28 @@ pub struct Preferences {
     pub updated_at_ms: Option<i64>,
 }
 
-/// The mails that a user wants: all except the refused ones.
+/// All mails except the refused ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     refused: BTreeSet<Kind>,
-    /// The names of refused kinds that only a later release knows. They are kept for it.
+    /// Names that only a later release knows. They are kept for it.
     pub unknown: BTreeSet<String>,
 }
 
-/// The value of a request for each kind that can be refused.
+/// For each kind that can be refused.
 pub type Given = Vec<(Kind, Option<bool>)>;
 
-/// The fields that an update may change, by their proto names.
+/// By their proto names.
 pub fn writable() -> Vec<&'static str> {
     Kind::refusable().map(|(_, choice)| choice.field).collect()
 }
 
 impl Wanted {
-    /// Whether to send a mail of this kind. A refusal of a mail that is always sent has no effect.
+    /// A refusal of a mail that is always sent has no effect.
     pub fn includes(&self, kind: Kind) -> bool {
         kind.row().refusable.is_none() || !self.refused.contains(&kind)
     }
 
-    /// Refuses the mails of this kind, or wants them again.
     pub fn set(&mut self, kind: Kind, is_wanted: bool) {
         if is_wanted {
             self.refused.remove(&kind);
@@ -55,7 +53,6 @@ impl Wanted {
 }
 
 impl Preferences {
-    /// The preferences of a user who has never changed them.
     pub fn unchanged(user_id: Uuid) -> Self {
         Self {
             user_id,
@@ -65,7 +62,7 @@ impl Preferences {
         }
     }
 
-    /// Applies the fields that `mask` selects. A selected field without a value becomes true, the initial value.
+    /// A selected field without a value becomes true, the initial value.
     pub fn change(&mut self, given: &Given, mask: &FieldMask, now_ms: i64) {
         for (kind, choice) in Kind::refusable() {
             let given = given.iter().find(|(named, _)| *named == kind);

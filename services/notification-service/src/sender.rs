@@ -1,7 +1,7 @@
 //! Hands a mail over: to a mail server ([`Smtp`]) or into a folder ([`Files`]).
 //!
-//! A sender reports the outcome in its own fixed texts, never in the text of the mail server: that contains addresses,
-//! and the outcome is stored, published and logged.
+//! A sender reports the outcome in its own texts, never in those of the mail server: they contain addresses, and the
+//! outcome is stored, published and logged.
 
 use std::sync::Arc;
 
@@ -18,19 +18,14 @@ mod smtp;
 pub use files::Files;
 pub use smtp::{Smtp, SmtpServer, check_authorities};
 
-/// Hands mails over, several at a time. The caller limits the time: a call that takes too long is dropped, and must
-/// leave nothing behind that disturbs a later call.
+/// Hands mails over, several at a time. The caller drops a call that takes too long; it must not disturb a later call.
 #[async_trait]
 pub trait MailSender: Send + Sync {
-    /// Hands `mail` over.
-    ///
     /// # Errors
     /// Why it was not, or not certainly, handed over.
     async fn send(&self, mail: &Mail) -> Result<(), SendError>;
 }
 
-/// The sender for `delivery`.
-///
 /// # Errors
 /// If the folder cannot be created. An unreachable mail server is no error: mails wait for it.
 pub async fn open(delivery: &Delivery) -> anyhow::Result<Arc<dyn MailSender>> {
@@ -48,7 +43,6 @@ pub async fn open(delivery: &Delivery) -> anyhow::Result<Arc<dyn MailSender>> {
     })
 }
 
-/// Whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     Temporary(Failure),

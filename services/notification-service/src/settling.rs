@@ -1,7 +1,7 @@
 //! Completes the deletion of users: gives up their pending mails, and erases personal data in all of their mails.
 //!
-//! The handler of `user.deleted` marks the user; from then on only the last mail is sent to them. The number of mails
-//! has no bound, so the worker of [`service::settling`] handles some per transaction until none is left.
+//! The handler of `user.deleted` marks the user; from then on the user gets only the last mail. The worker of
+//! [`service::settling`] handles some mails per transaction until none is left.
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Transaction, outbox, trace};
@@ -12,13 +12,12 @@ use service::time;
 use crate::notification::VERSION;
 use crate::store::{erasure, recipients};
 
-/// The failure of such a mail, for people.
+/// For people.
 const DROPPED: &str = "the account was deleted before the mail was sent";
-/// Mails per transaction, each with its event: few, so that no other transaction waits long.
+/// Per transaction, each with its event: few, so that no other transaction waits long.
 const DROPPED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
 
-/// The mails to deleted users.
 pub struct Mails;
 
 impl Deletions for Mails {

@@ -1,7 +1,7 @@
 //! The table `notification` and its queries. [`pending`] and [`ended`] have the mailer's queries, [`recipients`] and
 //! [`preferences`] the other tables.
 //!
-//! Plain functions over a connection or a transaction, so that a command shows what it commits together.
+//! Plain functions over a connection or a transaction: a command shows what it commits together.
 
 use runtime::Page;
 use sea_orm::sea_query::OnConflict;
@@ -25,15 +25,15 @@ pub mod preferences;
 pub mod recipient;
 pub mod recipients;
 
-/// Why a suppressed mail is not sent.
+/// Of a suppressed mail.
 const SUPPRESSED: &str = "the user wants no such mails";
 
-/// Inserts a mail that is due now, unless it is suppressed. If the event already has a mail to this user, that one stays.
+/// Due now, unless it is suppressed. An existing mail of the event to this user stays.
 pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
     insert_letters(db, std::slice::from_ref(letter)).await
 }
 
-/// As [`insert_letter`], for several mails in one statement.
+/// As [`insert_letter`], in one statement.
 pub async fn insert_letters(db: &impl ConnectionTrait, letters: &[Letter]) -> Result<(), DbErr> {
     let rows = letters.iter().map(|letter| row(letter).into_active_model());
     notification::Entity::insert_many(rows)
@@ -81,7 +81,7 @@ fn row(letter: &Letter) -> notification::Model {
     }
 }
 
-/// The notification if it belongs to `owner`; any notification without `owner`.
+/// Any notification without `owner`.
 pub async fn find(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -92,7 +92,7 @@ pub async fn find(
     row.map(listed).transpose()
 }
 
-/// A page of notifications, newest first, optionally only those of `owner` and those about the order.
+/// Newest first.
 pub async fn list(
     db: &impl ConnectionTrait,
     owner: Option<Uuid>,
@@ -116,7 +116,7 @@ fn shown(owner: Option<Uuid>) -> Select<notification::Entity> {
     use notification::Column;
     let rows = notification::Entity::find()
         .select_only()
-        // Not the bodies: a page of them would need too much memory.
+        // Without bodies: a page of them would need too much memory.
         .columns([
             Column::NotificationId,
             Column::EventId,
@@ -184,7 +184,7 @@ fn state_name(state: State) -> &'static str {
     match state {
         State::Pending => "pending",
         State::Sent => "sent",
-        // A release that does not know of it has to read it.
+        // The previous release has to read it.
         State::Failed | State::Suppressed => "failed",
     }
 }

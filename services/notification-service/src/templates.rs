@@ -1,8 +1,8 @@
-//! Renders the mails from the files in `templates/`, in plain text and in HTML. askama compiles the files: a missing one
-//! or an unknown field fails the build, and nothing is parsed at run time.
+//! Renders the mails from the files in `templates/`, in plain text and in HTML. askama compiles them: a missing file or
+//! an unknown field fails the build.
 //!
-//! Names, reasons and articles come from users. The escapers make each value one line, so that no user can forge a
-//! paragraph or a header, and text in HTML. They act on every value: no template can forget it (`askama.toml`).
+//! Users supply names, reasons and articles. The escapers act on every value (`askama.toml`): no user can forge a
+//! paragraph or a header.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use askama::filters::{Escaper, Html};
 use contracts::money::Money;
 use prost_types::Timestamp;
 
-/// The placeholder of the code, which is known only when the mail is built. A control character: no user can write it.
+/// Replaced when the mail is built. A control character: no user can write it.
 pub const CODE: &str = "\u{1a}";
 
-/// The content of a mail, in both forms, with [`CODE`] in the place of a code.
+/// With [`CODE`] in the place of a code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     pub subject: &'static str,
@@ -21,7 +21,7 @@ pub struct Content {
     pub html: String,
 }
 
-/// Writes values in plain text: on one line.
+/// In plain text: on one line.
 #[derive(Clone, Copy, Default)]
 pub struct Line;
 
@@ -37,7 +37,7 @@ impl Escaper for Line {
     }
 }
 
-/// Writes values in HTML: on one line, as text.
+/// In HTML: on one line, as text.
 #[derive(Clone, Copy, Default)]
 pub struct HtmlLine;
 
@@ -55,7 +55,7 @@ impl<W: fmt::Write> fmt::Write for Escaped<W> {
     }
 }
 
-/// `text` on one line, with single spaces between its words.
+/// With single spaces between the words.
 pub(crate) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || is_break(c));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
@@ -67,15 +67,13 @@ fn is_break(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` for HTML.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    // Writing to a string does not fail.
+    // A string never fails.
     let _ = Html.write_escaped_str(&mut escaped, text);
     escaped
 }
 
-/// The filters of the templates.
 pub mod filters {
     use std::borrow::Borrow;
 
@@ -84,7 +82,7 @@ pub mod filters {
     use contracts::user::v1::UserRole;
     use prost_types::Timestamp;
 
-    /// The value on one line; empty if nothing of it can be read.
+    /// Empty if nothing of it can be read.
     #[askama::filter_fn]
     pub fn one_line(text: impl AsRef<str>, _: &dyn Values) -> askama::Result<String> {
         Ok(super::one_line(text.as_ref()))

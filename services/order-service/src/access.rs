@@ -1,5 +1,4 @@
-//! The access rules: who may call which method. A method without a rule is not served. The queries check who owns an
-//! order.
+//! The access rules. A method without a rule is not served. The queries check who owns an order.
 
 use runtime::auth::{Access, Rules};
 

@@ -1,4 +1,4 @@
-//! The definition and the parts of the order service. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the service; the [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use futures::FutureExt as _;
@@ -13,7 +13,6 @@ use crate::store::users;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
-/// The static description of the order service.
 pub const DEFINITION: Definition = Definition {
     name: "order-service",
     about: "Orders: gRPC in, events out",
@@ -27,7 +26,6 @@ pub const DEFINITION: Definition = Definition {
     schema: Schema::of::<Migrator>(),
 };
 
-/// The order service.
 pub struct App;
 
 impl Service for App {

@@ -1,5 +1,5 @@
-//! Applies changes to an order, with everything that must commit together: the row, the event, the expiry timer, and
-//! the signal to watchers.
+//! Applies changes to an order, with everything that must commit together: row, event, expiry timer, and signal to
+//! watchers.
 
 use contracts::order::v1::{
     ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped,
@@ -14,14 +14,12 @@ use crate::order::{Change, Order, State};
 use crate::store;
 use crate::watch;
 
-/// Inserts a new order, publishes it, and sets its expiry timer.
 pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     store::insert_order(transaction, order).await?;
     timer::set(transaction, &expiry(order), order.expires_at_ms, cause)?;
     publish(transaction, order, cause).await
 }
 
-/// Changes a locked order and publishes the change.
 pub async fn apply(
     transaction: &Transaction,
     order: &mut Order,
@@ -38,14 +36,14 @@ pub async fn apply(
         })?;
     store::update_order(transaction, order).await?;
     if was_placed {
-        // If the timer has already fired, its handler finds the order in another state.
+        // The handler of a fired timer finds the order in another state.
         timer::cancel::<ExpiryElapsed>(transaction, &order.id.to_string()).await?;
     }
     publish(transaction, order, cause).await?;
     Ok(())
 }
 
-/// Publishes the event of the order's current state: each state is entered by one kind of change only.
+/// Each state is entered by one kind of change only.
 async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     transaction.wake_on_commit(watch::SIGNAL);
     let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());

@@ -17,7 +17,6 @@ use crate::order::{Change, Lines, Order};
 use crate::store;
 use crate::{changes, convert};
 
-/// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
     store: CommandStore,
@@ -25,13 +24,12 @@ pub struct Commands {
     confirmation_time: Duration,
 }
 
-/// An order to change.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub order_id: Uuid,
-    /// The required owner; `None` for callers who may change all orders.
+    /// `None` for callers who may change all orders.
     pub owner: Option<Uuid>,
-    /// The version that the caller has read; empty if any version is accepted.
+    /// Empty if any version is accepted.
     pub etag: String,
 }
 
@@ -45,7 +43,6 @@ impl Commands {
         }
     }
 
-    /// Places an order for a known user.
     pub async fn place_order(
         &self,
         user_id: Uuid,
@@ -73,7 +70,6 @@ impl Commands {
         Ok(answer)
     }
 
-    /// Confirms, ships or cancels an order.
     pub async fn change_order(
         &self,
         target: Target,
@@ -102,7 +98,7 @@ impl Commands {
     }
 }
 
-/// The stored part of an answer: everything except texts by people, because these may have to be erased earlier.
+/// Without texts by people: these may have to be erased earlier.
 fn kept(answer: &OrderMessage) -> Vec<u8> {
     let kept = OrderMessage {
         cancellation_reason: String::new(),
@@ -112,7 +108,7 @@ fn kept(answer: &OrderMessage) -> Vec<u8> {
     kept.encode_to_vec()
 }
 
-/// The answer to the first call. The repeated call has the same content, so it supplies the texts that were not stored.
+/// The repeated call has the same content: it supplies the texts that were not stored.
 fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
     let mut answer = decode(first)?;
     match change {

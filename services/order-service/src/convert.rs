@@ -34,7 +34,6 @@ pub fn order(order: &Order) -> OrderMessage {
     }
 }
 
-/// `known` is `None` for an unknown user.
 pub fn user_view(user_id: Uuid, known: Option<&known_user::Model>) -> UserView {
     let state = match known {
         None => UserViewState::Unknown,
@@ -67,7 +66,6 @@ pub fn money(money: &Money) -> contracts::money::Money {
     }
 }
 
-/// `None` for an unspecified state.
 pub fn state_of(state: OrderState) -> Option<State> {
     match state {
         OrderState::Unspecified => None,

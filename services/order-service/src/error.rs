@@ -54,7 +54,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// `owner` has no such order. Callers who see only their own orders do not learn whether it exists.
+    /// Callers who see only their own orders do not learn whether it exists.
     pub fn no_order(order_id: Uuid, owner: Option<Uuid>) -> Self {
         match owner {
             Some(_) => Self::PermissionDenied,
@@ -153,7 +153,7 @@ impl From<Error> for HandlerError {
             | Error::EmailUnverified(_)
             | Error::WatchedLongEnough(_)
             | Error::ShuttingDown => Self::retry(error),
-            // The order was created in this database before any event about it.
+            // This database created the order before any event about it.
             Error::OrderNotFound(_)
             | Error::PermissionDenied
             | Error::UserDeleted(_)
@@ -162,7 +162,7 @@ impl From<Error> for HandlerError {
     }
 }
 
-/// The reason code: the current state, because the caller can act on that.
+/// The current state: the caller can act on that.
 fn reason(illegal: IllegalTransition) -> &'static str {
     match illegal.from {
         State::Placed => "ORDER_NOT_CONFIRMED",

@@ -256,7 +256,7 @@ impl OrderService for Orders {
         violations.into_result()?;
 
         let db = self.store.connection();
-        // Read before the user, so that the user's data is at least as current as the latest event.
+        // Before the user: the user's data is at least as current as the latest event.
         let latest = users::latest_user(db).await.map_err(Error::from)?;
         let user = users::find_user(db, user_id).await.map_err(Error::from)?;
         let time =
@@ -273,7 +273,6 @@ fn cause<T>(request: &Request<T>) -> Cause {
     Cause::call(correlation_id(request))
 }
 
-/// The call of this caller that a `request_id` identifies.
 fn call<M: prost::Message>(
     caller: Caller,
     method: &'static str,
@@ -291,7 +290,7 @@ fn call<M: prost::Message>(
     )
 }
 
-/// Checks that the caller may name this user. Empty means the caller.
+/// Empty means the caller.
 fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     if user_id.is_empty() {
         return Ok(());
@@ -299,7 +298,6 @@ fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     caller.may_name(user_id)
 }
 
-/// The order and version that a request names.
 fn target(caller: Caller, order_id: &str, etag: String, violations: &mut Violations) -> Target {
     Target {
         order_id: violations.uuid("order_id", order_id),

@@ -1,8 +1,5 @@
-//! Amounts of money, exact to the nano unit, with checks for overflow.
-//!
-//! The same range and form as `google.type.Money`.
+//! Amounts of money, exact to the nano unit, with checks for overflow: the range and form of `google.type.Money`.
 
-/// An amount in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Money {
     currency: String,
@@ -12,7 +9,6 @@ pub struct Money {
 
 const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
-/// Why a value is not a valid price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     #[error("must have a currency code of three capital letters (ISO 4217)")]
@@ -23,13 +19,12 @@ pub enum InvalidMoney {
     Negative,
 }
 
-/// A sum or product is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the amount is too large")]
 pub struct TooLarge;
 
 impl Money {
-    /// A price from a request: not negative, with a plausible currency.
+    /// Not negative, with a plausible currency.
     ///
     /// # Errors
     /// Names the invalid part.
@@ -46,7 +41,7 @@ impl Money {
         Ok(Self::stored(currency, units, nanos))
     }
 
-    /// A stored amount, which was validated when it was written.
+    /// Validated when it was written.
     pub fn stored(currency: &str, units: i64, nanos: i32) -> Self {
         Self {
             currency: currency.to_owned(),
@@ -72,7 +67,7 @@ impl Money {
         self.with(self.nanos.checked_mul(quantity.into()).ok_or(TooLarge)?)
     }
 
-    /// The sum of two amounts. The caller ensures that the currencies are equal.
+    /// The caller ensures that the currencies are equal.
     pub fn plus(&self, other: &Self) -> Result<Self, TooLarge> {
         self.with(self.nanos.checked_add(other.nanos).ok_or(TooLarge)?)
     }

@@ -1,7 +1,7 @@
 //! The aggregate: an order and its allowed changes. Pure.
 //!
-//! Each change raises the version by one; each version is one event. A change sets its own time and keeps the times of
-//! others, so every earlier version can be derived from the latest ([`Order::since`]).
+//! Each change raises the version by one; each version is one event. A change sets its own time and keeps the others,
+//! so every earlier version can be derived from the latest ([`Order::since`]).
 
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub struct Order {
     /// 1 when placed, plus one per change.
     pub version: i64,
     pub created_at_ms: i64,
-    /// When it is cancelled if it is not confirmed before.
+    /// Then it is cancelled if it is not confirmed before.
     pub expires_at_ms: i64,
     pub updated_at_ms: i64,
     pub confirmed_at_ms: Option<i64>,
@@ -45,7 +45,6 @@ pub struct Cancellation {
     pub reason: String,
 }
 
-/// A step with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Confirm,
@@ -59,7 +58,7 @@ pub enum Change {
 }
 
 impl Order {
-    /// A new order, which must be confirmed before `expires_at_ms`.
+    /// It must be confirmed before `expires_at_ms`.
     pub fn place(id: Uuid, user_id: Uuid, lines: Lines, now_ms: i64, expires_at_ms: i64) -> Self {
         Self {
             id,
@@ -77,14 +76,12 @@ impl Order {
         }
     }
 
-    /// Applies the change.
-    ///
     /// # Errors
     /// If the order's state does not allow it; the order is then unchanged.
     pub fn apply(&mut self, change: Change, now_ms: i64) -> Result<(), IllegalTransition> {
         self.state = self.state.after(change.step())?;
         self.version += 1;
-        // Clocks differ between machines and may be set back. The times of an order never go back.
+        // Clocks differ between machines. The times of an order never go back.
         let at_ms = now_ms.max(self.updated_at_ms);
         self.updated_at_ms = at_ms;
         match change {
@@ -104,7 +101,7 @@ impl Order {
         Ok(())
     }
 
-    /// The versions of the order after `version`, oldest first, up to the current one.
+    /// After `version`, oldest first, up to the current one.
     pub fn since(&self, version: i64) -> Vec<Self> {
         (version + 1..=self.version)
             .map(|version| self.as_of(version))
@@ -115,8 +112,7 @@ impl Order {
         if version >= self.version {
             return self.clone();
         }
-        // If there was a change before the last one, it was the confirmation; the last one is a shipment or a
-        // cancellation.
+        // A change before the last one was the confirmation; the last one is a shipment or a cancellation.
         let confirmed_at_ms = self.confirmed_at_ms.filter(|_| version > 1);
         Self {
             state: match confirmed_at_ms {

@@ -1,7 +1,7 @@
 //! Completes the deletion of users: cancels their open orders and erases texts in the others.
 //!
-//! The handler of `user.deleted` marks the user; from then on the user cannot place orders. The number of orders has no
-//! bound, so the worker of [`service::settling`] handles a few per transaction until none is left.
+//! The handler of `user.deleted` marks the user, who then cannot place orders. The worker of [`service::settling`]
+//! handles a few orders per transaction until none is left.
 
 use messaging::Transaction;
 use service::settling::{Deleted, Deletions, MarkedUsers};
@@ -11,13 +11,12 @@ use crate::error::Error;
 use crate::order::Change;
 use crate::store::{settling, users};
 
-/// The reason of the cancellation, for people.
+/// For people.
 pub const REASON: &str = "the user was deleted";
-/// Orders per transaction: few, so that no other transaction waits long.
+/// Per transaction: few, so that no other transaction waits long.
 const CANCELLED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
 
-/// The orders of deleted users.
 pub struct Orders;
 
 impl Deletions for Orders {

@@ -1,7 +1,7 @@
 //! The tables `orders`, `order_line` and `known_user`, and their queries.
 //!
-//! Plain functions over a connection or a transaction, so that a command shows what it commits together. The queries
-//! check the owner: an order of another user is not even read.
+//! Plain functions over a connection or a transaction: a command shows what it commits together. The queries check the
+//! owner: an order of another user is not even read.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub mod settling;
 mod state;
 pub mod users;
 
-/// Writes the order and its lines, on PostgreSQL in one round trip.
+/// On PostgreSQL in one round trip.
 pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
     let row = orders::row(order).into_active_model();
     let lines = order
@@ -47,7 +47,7 @@ pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<()
     Ok(())
 }
 
-/// The order if it belongs to `owner`; any order without `owner`.
+/// Any order without `owner`.
 pub async fn find_order(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -57,8 +57,7 @@ pub async fn find_order(
     with_lines(db, row).await
 }
 
-/// As [`find_order`], but locked until the transaction ends, because two concurrent changes would take the same
-/// version.
+/// As [`find_order`], locked: two concurrent changes would take the same version.
 pub async fn lock_order(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -68,14 +67,12 @@ pub async fn lock_order(
     with_lines(db, row).await
 }
 
-/// Writes the changeable columns of an order.
 pub async fn update_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
     let row = orders::row(order).into_active_model().reset_all();
     row.update(db).await?;
     Ok(())
 }
 
-/// The current versions of these orders.
 pub async fn versions(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = Uuid>,
@@ -109,7 +106,7 @@ async fn with_lines(
     Ok(orders.into_iter().next())
 }
 
-/// The orders of `rows`, in the same order, with their lines from one query.
+/// In the same order, with their lines from one query.
 async fn all_with_lines(
     db: &impl ConnectionTrait,
     rows: Vec<orders::Model>,
@@ -163,7 +160,7 @@ fn order(row: orders::Model, lines: Vec<Line>) -> Result<Order, DbErr> {
     })
 }
 
-/// The line, with the id of its order.
+/// With the id of its order.
 fn line(row: order_line::Model) -> Result<(String, Line), DbErr> {
     let quantity = u32::try_from(row.quantity).map_err(|_| unreadable("order_line.quantity"))?;
     let line = Line {

@@ -1,9 +1,9 @@
 //! Streams the changes of orders to watchers, each change once and in order, whichever replica made it.
 //!
 //! It polls the database, not the broker: one query finds new versions of all watched orders, after each commit of this
-//! process and once a second for commits of other replicas. Versions between the last sent one and the new one are
-//! derived ([`Order::since`]). A stream produces its next message only after the previous one was sent, so a slow
-//! client costs no memory.
+//! process and once a second for other replicas. Versions between the last sent one and the new one are derived
+//! ([`Order::since`]). A stream produces a message only after the previous one was sent, so a slow client costs no
+//! memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,16 +24,14 @@ use crate::error::Error;
 use crate::order::Order;
 use crate::store;
 
-/// The signal that a committed change of an order raises.
 pub const SIGNAL: &str = "orders";
-/// The interval of polls for changes of other replicas, while any order is watched.
+/// For changes of other replicas.
 const POLL: Duration = Duration::from_secs(1);
-/// Commits within this time are handled by one query.
+/// One query handles the commits within this time.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The longest stream. A client then calls again, possibly on another replica.
+/// Of a stream. A client then calls again, possibly another replica.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// All watchers of this process.
 #[derive(Clone)]
 pub struct Watchers {
     store: Store,
@@ -46,7 +44,6 @@ pub struct Watchers {
 type Watched = Option<HashMap<Uuid, watch::Sender<i64>>>;
 
 impl Watchers {
-    /// With `limits` on the number of watchers at a time.
     pub fn new(store: Store, limits: Limits) -> Self {
         Self {
             store,
@@ -59,7 +56,7 @@ impl Watchers {
     /// Streams the current order and its changes to this caller, until a final state or `deadline`.
     ///
     /// # Errors
-    /// If the caller's address is not verified, the caller has no such order, or no slot is free. The stream itself fails at
+    /// If the caller's address is not verified, the caller has no such order, or no slot is free. The stream fails at
     /// the deadline and when this process shuts down.
     pub async fn watch(
         &self,
@@ -68,13 +65,13 @@ impl Watchers {
         address: ClientAddress,
         deadline: Option<Instant>,
     ) -> Result<impl Stream<Item = Result<Order, Error>> + Send + use<>, Error> {
-        // Accounts that cost nothing must not fill the room for watchers.
+        // Accounts that cost nothing must not fill the room.
         if caller.is_unverified() {
             return Err(Error::EmailUnverified(caller.user_id));
         }
         let slot = self.slots.take(address, Some(caller.user_id))?;
         let owner = caller.owner();
-        // Before the order is read, so that a change in between is noticed.
+        // Before the order is read: a change in between is noticed.
         let versions = self.subscribe(order_id).ok_or(Error::ShuttingDown)?;
         let db = self.store.connection();
         let order = store::find_order(db, order_id, owner)
@@ -161,12 +158,10 @@ impl Watchers {
 struct Watching {
     store: Store,
     order_id: Uuid,
-    /// The last sent state.
     sent: Option<Order>,
     to_send: VecDeque<Order>,
     versions: watch::Receiver<i64>,
     begun: Instant,
-    /// The time limit of the stream.
     limit: Duration,
     _slot: Slot,
 }

@@ -1,6 +1,5 @@
-//! The access rules: who may call which method. A method without a rule is not served.
-//!
-//! The code that reads a user checks access to it: users see and change themselves, admins all users.
+//! The access rules. A method without a rule is not served. The code that reads a user checks access to it: users see
+//! and change themselves, admins all users.
 
 use runtime::auth::{Access, Rules};
 

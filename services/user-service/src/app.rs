@@ -1,4 +1,4 @@
-//! The definition and the parts of the user service. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the service; the [`Host`](service::Host) does the rest.
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ use crate::store::state;
 use crate::throttle::Throttle;
 use crate::{access, clean_up, events, grpc};
 
-/// The static description of the user service.
 pub const DEFINITION: Definition = Definition {
     name: "user-service",
     about: "Users: gRPC in, events out",
@@ -33,7 +32,6 @@ pub const DEFINITION: Definition = Definition {
     schema: Schema::of::<Migrator>(),
 };
 
-/// The user service.
 pub struct App;
 
 impl Service for App {

@@ -17,7 +17,7 @@ use crate::throttle::Throttle;
 
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Cleans up about every ten minutes, until `stop`.
+/// About every ten minutes, until `stop`.
 pub async fn run(store: Store, throttle: Throttle, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut rounds = Rounds::at_once(INTERVAL);
     while rounds.next(&stop).await {
@@ -47,10 +47,10 @@ pub async fn clean_up(
     Ok(())
 }
 
-/// The clocks of replicas differ. A time further ahead than this comes from a wrong clock.
+/// The clocks of replicas differ. A time further ahead comes from a wrong clock.
 const SKEW: Duration = Duration::from_secs(3600);
 
-/// Corrects times from a clock that was ahead, as if they were written now.
+/// Times from a clock that was ahead become now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     known_places::bring_back(&transaction, now_ms).await?;

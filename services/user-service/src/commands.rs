@@ -1,8 +1,8 @@
 //! The commands: each is one transaction with the new state and its event.
 //!
 //! [`registration`] creates accounts and verifies addresses; [`account`] changes them; [`login`] and [`sessions`]
-//! handle sessions; [`recovery`] resets forgotten passwords. [`passwords`], [`roles`] and [`places`] let a user notice
-//! what another person does with the account.
+//! handle sessions; [`recovery`] resets passwords. [`passwords`], [`roles`] and [`places`] let a user notice what
+//! another person does with the account.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,19 +44,17 @@ pub use login::{LoggedIn, SESSION, Tokens};
 pub use recovery::RESET_CODE;
 pub use registration::Verified;
 
-/// The lifetime of a verification code.
 pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 
-/// What a caller shows besides the password.
+/// Beside the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
     None,
     Token,
-    /// A code from a mail to the account.
+    /// From a mail to the account.
     Code,
 }
 
-/// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
     pub store: CommandStore,
@@ -68,7 +66,7 @@ pub struct Commands {
     pub places: Places,
     /// The keys of the addresses that are admins after verification.
     pub admins: Arc<BTreeSet<String>>,
-    /// As `admins`, of operators.
+    /// As `admins`.
     pub operators: Arc<BTreeSet<String>>,
 }
 
@@ -87,20 +85,19 @@ impl Commands {
         }
     }
 
-    /// The user with this id, if the caller may see it.
     pub async fn get_user(&self, caller: Caller, user_id: Uuid) -> Result<User, Error> {
         store::find_user(self.store.connection(), user_id)
             .await?
             .ok_or_else(|| missing(caller, user_id))
     }
 
-    /// Users, newest first: `limit` of those before `before`.
+    /// Newest first: `limit` of those before `before`.
     pub async fn list_users(&self, before: Option<Uuid>, limit: u64) -> Result<Vec<User>, Error> {
         let listed = store::list_users(self.store.connection(), before, limit).await;
         Ok(listed?)
     }
 
-    /// Checks `attempt` against the user's password, and counts it like a login.
+    /// Counts like a login.
     async fn check_password(
         &self,
         user: &User,
@@ -120,8 +117,8 @@ impl Commands {
         }
     }
 
-    /// Counts an attempt to log in to `account`, and checks it. A wrong one stays counted. An attempt that was not
-    /// checked, because the queue is full or the caller left the queue, does not count.
+    /// Counts an attempt to log in to `account`, and checks it. An attempt that was not checked, because the queue is
+    /// full or the caller left it, does not count.
     ///
     /// A check that has begun continues without its caller: otherwise cancelling would avoid the count.
     async fn judge(
@@ -164,15 +161,13 @@ impl Commands {
         judging.await.map_err(HashError::broken)?
     }
 
-    /// Counts a mail to the address, in the transaction that enqueues it. Last, because other transactions wait for the
-    /// counter.
+    /// In the transaction that enqueues the mail. Last, because other transactions wait for the counter.
     async fn count_mail_to(&self, transaction: &Transaction, email: &Email) -> Result<(), Error> {
         let mailbox = email.mailbox();
         let counted = self.throttle.take_in(transaction, MAILS, &mailbox).await;
         Ok(counted?)
     }
 
-    /// Creates a code for the user's address, and enqueues its mail.
     async fn request_verification(
         &self,
         transaction: &Transaction,
@@ -201,7 +196,7 @@ impl Commands {
         Ok(())
     }
 
-    /// A new code for the user, stored as a digest; it replaces the previous one.
+    /// Stored as a digest; it replaces the previous one.
     async fn new_code(
         &self,
         transaction: &Transaction,
@@ -224,7 +219,7 @@ impl Commands {
     }
 }
 
-/// Writes a changed user, and enqueues the event. `replaced`: the address before, if it has changed.
+/// `replaced`: the address before, if it has changed.
 async fn write_change(
     transaction: &Transaction,
     user: &User,
@@ -244,7 +239,6 @@ async fn write_change(
     Ok(())
 }
 
-/// The user with the id that was stored as the first answer.
 async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
     let user_id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
     store::find_user(db, user_id)

@@ -95,7 +95,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            // The field stands for the address, which the caller knows and log readers need not know.
+            // The field stands for the address, which the log must not show.
             Error::EmailTaken => status::already_exists("EMAIL_TAKEN", USER, "email", message),
             Error::UserNotFound(id) => {
                 status::not_found("USER_NOT_FOUND", USER, &id.to_string(), message)

@@ -1,5 +1,4 @@
-//! `angarium.user.v1.UserService`: reads a request, calls a command, writes the answer. Each module below has the calls
-//! about one matter.
+//! `angarium.user.v1.UserService`: reads a request, calls a command, writes the answer.
 
 use contracts::user::v1::user_service_server::UserService;
 use contracts::user::v1::{

@@ -1,9 +1,8 @@
 //! Hashes and verifies passwords, within limits.
 //!
-//! A hash intentionally takes 19 MiB and some 20 ms of a core. It runs outside the async runtime. The number of
-//! concurrent hashes fits the cores and the memory limit; each has a block of memory that is reused. Each [`Priority`]
-//! has its own queue, and a full queue refuses immediately: a burst of registrations costs neither memory nor other
-//! users' logins.
+//! A hash intentionally takes 19 MiB and some 20 ms of a core, outside the async runtime. The number of concurrent
+//! hashes fits the cores and the memory limit; each reuses a block of memory. Each [`Priority`] has its own queue, and
+//! a full queue refuses immediately: a burst of registrations costs neither memory nor other users' logins.
 
 use crate::password::{Attempt, Password, PasswordHash};
 
@@ -18,7 +17,7 @@ use turns::{Slot, Turns};
 use verdict::failed;
 pub use verdict::{HashError, Verdict};
 
-/// Hashes passwords within its limits. Clones share them.
+/// Clones share the limits.
 #[derive(Clone)]
 pub struct Hasher {
     turns: Turns,
@@ -31,7 +30,7 @@ impl Hasher {
         }
     }
 
-    /// Hashes `password` with a new salt. Dropping the future before its turn leaves the queue.
+    /// With a new salt. Dropping the future before its turn leaves the queue.
     ///
     /// # Errors
     /// [`HashError::Busy`] immediately if the queue is full.
@@ -45,7 +44,7 @@ impl Hasher {
             .await
     }
 
-    /// Waits for a turn. Dropping the future leaves the queue, at no cost.
+    /// Dropping the future leaves the queue, at no cost.
     ///
     /// # Errors
     /// [`HashError::Busy`] immediately if the queue is full.
@@ -54,13 +53,13 @@ impl Hasher {
         Ok(Turn { slot })
     }
 
-    /// How many blocks of memory were allocated so far.
+    /// Allocated so far.
     pub fn blocks(&self) -> usize {
         self.turns.blocks()
     }
 }
 
-/// The right to a core and a block of memory for one hash.
+/// A core and a block of memory for one hash.
 pub struct Turn {
     slot: Slot,
 }
@@ -84,7 +83,7 @@ impl Turn {
         work: impl FnOnce(&mut Slot) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let hashing = tokio::task::spawn_blocking(move || {
-            // This thread returns it: a caller that leaves does not free the core that still works for it.
+            // This thread returns it: a caller that leaves does not free the core.
             let mut held = self.slot;
             work(&mut held)
         });

@@ -1,9 +1,8 @@
 //! The keys of access tokens: created, encrypted, rotated with overlap, and announced to all services that verify
 //! tokens.
 //!
-//! One key signs at a time. Its successor is created and announced an hour earlier, so that all services know it by
-//! then. A key stays valid until the last token that it signed has expired. Replicas share the keys through the
-//! database.
+//! One key signs at a time. Its successor is announced an hour earlier, so that all services know it by then. A key
+//! stays valid until its last token has expired. Replicas share the keys through the database.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,19 +24,16 @@ mod turns;
 
 use turns::Turn;
 
-/// How long before its first use a key is created: far longer than all replicas need to read it and the announcement
-/// takes.
+/// From the creation of a key to its first use: far longer than all replicas and the announcement need.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// The pause before a retry while the database is unavailable.
+/// While the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(60);
-/// The intervals of announcements without a request: short after a start, when other services start as well, then
-/// longer.
+/// Announcements without a request: short intervals after a start, when other services start as well.
 const ANNOUNCEMENTS: Backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_secs(300));
 
 const SEALED_BY_ANOTHER: &str = "they were encrypted with another SECRET_KEY: start with that key, or delete the rows of \
      signing_key to create new keys";
 
-/// The keys of this deployment.
 pub struct Keys {
     store: Store,
     sealing: SealingKey,
@@ -52,7 +48,7 @@ struct SigningKey {
 }
 
 impl Keys {
-    /// Reads the keys, and creates one if none can sign at this time.
+    /// Creates a key if none can sign now.
     ///
     /// # Errors
     /// If the database is unavailable, or its keys were encrypted with another `SECRET_KEY`.
@@ -73,7 +69,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// A token for `caller`; `None` if no key can sign, because the keys could not be read for too long.
+    /// `None` if the keys could not be read for too long.
     pub fn issue(&self, caller: Caller) -> Option<AccessToken> {
         let now_ms = self.clock.now_ms();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +103,7 @@ impl Keys {
         self.announce().await
     }
 
-    /// Reads the keys, and creates a missing one. Returns whether it did.
+    /// Creates a missing key. Returns whether it did.
     pub async fn look(&self) -> anyhow::Result<bool> {
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin().await?;
@@ -130,7 +126,6 @@ impl Keys {
         Ok(is_new)
     }
 
-    /// Announces the public keys to all services.
     pub async fn announce(&self) -> anyhow::Result<()> {
         let cause = Cause::call(Uuid::now_v7().to_string());
         let transaction = self.store.begin().await?;
@@ -153,7 +148,7 @@ impl Keys {
             version: 0,
         };
         signing_keys::insert(transaction, &key).await?;
-        // This service does not receive its own announcements, but verifies tokens like the others.
+        // This service does not receive its own announcements.
         auth::learn(transaction, &self.verification_key(&key)?).await?;
         tracing::info!(target: "security", event = "signing_key_made", key_id = %key.key_id, "a key was made");
         Ok(key)

@@ -1,13 +1,12 @@
 //! Users: registration, login and profiles.
 //!
 //! Owns the users, their addresses and password hashes, their sessions, and the keys of access tokens. Consumes
-//! `key.requested` ([`events`]). Publishes `user.created`, `user.updated`, `user.password_changed`, `user.role_changed`,
-//! `user.deleted`, `session.started_at_new_place`, `verification.requested` and `reset.requested` ([`commands`]), and
-//! `key.published` ([`keys`]).
+//! `key.requested` ([`events`]). Publishes `user.created`, `user.updated`, `user.password_changed`,
+//! `user.role_changed`, `user.deleted`, `session.started_at_new_place`, `verification.requested` and `reset.requested`
+//! ([`commands`]), and `key.published` ([`keys`]).
 //!
-//! [`access`] admits a call; [`grpc`] reads it with [`requests`]; [`commands`] runs it as a command, which asks
-//! [`throttle`] and the aggregate ([`user`]), hashes with [`hasher`] and writes through [`store`]. [`app`] puts it
-//! together.
+//! [`access`] admits a call; [`grpc`] reads it with [`requests`]; [`commands`] asks [`throttle`] and the aggregate
+//! ([`user`]), hashes with [`hasher`] and writes through [`store`].
 
 #![forbid(unsafe_code)]
 
@@ -33,11 +32,8 @@ pub mod user;
 
 pub use app::{App, DEFINITION};
 
-/// The name in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
 
-/// All flags and variables of the service.
 pub type Args = service::Args<App>;
 
-/// Its validated configuration.
 pub type Config = service::Config<config::UserConfig>;

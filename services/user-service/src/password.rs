@@ -6,15 +6,13 @@ use unicode_normalization::UnicodeNormalization as _;
 pub const MIN_CHARACTERS: usize = 8;
 pub const MAX_CHARACTERS: usize = 128;
 
-/// NFKC composes no character from more bytes, so a longer text has too many characters. Checked before any work on the
-/// text.
+/// NFKC composes no character from more bytes, so a longer text has too many characters. Checked first.
 const MAX_BYTES: usize = 16 * MAX_CHARACTERS;
 
-/// A valid new password. In Unicode form NFKC, so that it is the same on every keyboard.
+/// In Unicode form NFKC: the same on every keyboard.
 #[derive(Debug)]
 pub struct Password(SecretString);
 
-/// Why a text cannot be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must have from {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
 pub struct InvalidPassword;
@@ -45,7 +43,7 @@ impl Password {
     }
 }
 
-/// A password that a caller shows, of any length that the contract allows. In the same form as [`Password`].
+/// Of any length that the contract allows, in the same form as [`Password`].
 #[derive(Debug)]
 pub struct Attempt(SecretString);
 
@@ -65,12 +63,11 @@ impl Attempt {
     }
 }
 
-/// The hash of a password in PHC form: algorithm, costs, salt and hash in one string.
+/// In PHC form: algorithm, costs, salt and hash in one string.
 #[derive(Debug)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
-    /// A hash from the database.
     pub fn stored(hash: String) -> Self {
         Self(SecretString::from(hash))
     }
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn characters_are_counted_as_they_are_kept() {
-        // An e with two marks is one character of three code points.
+        // One character of three code points.
         let composed = "e\u{302}\u{301}".repeat(128);
         assert!(parse(&composed).is_ok());
         assert!(parse(&"e\u{301}".repeat(7)).is_err());

@@ -7,13 +7,11 @@ use runtime::ClientAddress;
 use runtime::sealed::{DigestKey, MasterKey};
 use uuid::Uuid;
 
-/// How long a place stays known after a login. Longer than a session, so that a user who logs in anew at the end of each
-/// one is still known.
+/// Longer than a session: a user who logs in at the end of each one is still known.
 pub const KNOWN_FOR_MS: i64 = 180 * 24 * 3600 * 1_000;
 /// No program has a longer name.
 const MAX_PROGRAM_BYTES: usize = 64;
 
-/// The network and the program of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     network: String,
@@ -21,8 +19,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a client with this address and this `user-agent`. Only the name of the program counts: an update is
-    /// no new place.
+    /// Only the name of the program in `user-agent` counts: an update is no new place.
     pub fn new(address: ClientAddress, user_agent: &str) -> Self {
         let name = user_agent.split(['/', ' ']).next().unwrap_or_default();
         let end = name.floor_char_boundary(MAX_PROGRAM_BYTES);
@@ -37,7 +34,6 @@ impl Place {
     }
 }
 
-/// The digests of places.
 #[derive(Clone)]
 pub struct Places {
     digests: DigestKey,

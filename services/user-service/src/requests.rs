@@ -1,4 +1,4 @@
-//! The common steps before a call becomes a command: caller, contract violations, and repetition.
+//! The steps before a call becomes a command: caller, contract violations, and repetition.
 
 use std::fmt::Display;
 
@@ -14,18 +14,15 @@ use tonic::Request;
 
 use crate::places::Place;
 
-/// A request after these steps.
 pub struct Arrived<R> {
     pub message: R,
-    /// The client address.
     pub address: String,
     pub place: Place,
     pub cause: Cause,
-    /// The violations of the contract. Answer them only after the access check.
+    /// Of the contract. Answer them only after the access check.
     pub violations: Violations,
 }
 
-/// Runs the common steps.
 #[derive(Clone)]
 pub struct Requests {
     contents: DigestKey,
@@ -53,8 +50,8 @@ impl Requests {
         }
     }
 
-    /// The call that `request_id` identifies, if given. Its content is compared by a digest with our key: requests
-    /// contain passwords, and a plain digest would allow guessing them.
+    /// The content is compared by a digest with our key: requests contain passwords, and a plain digest would allow
+    /// guessing them.
     pub fn call(
         &self,
         caller: Option<Caller>,
@@ -76,7 +73,7 @@ fn user_agent<R>(request: &Request<R>) -> &str {
         .unwrap_or_default()
 }
 
-/// The parsed value. If it is invalid, `violations` has the reason.
+/// If it is invalid, `violations` has the reason.
 pub fn valid<T>(
     field: &str,
     read: Result<T, impl Display>,

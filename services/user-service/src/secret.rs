@@ -1,6 +1,5 @@
-//! Secrets that we generate and hand out: refresh tokens and mail codes. Only their digests are stored.
-//!
-//! Each has at least 125 random bits, so it cannot be guessed, and a plain digest does not reveal it.
+//! Secrets that we hand out: refresh tokens and mail codes. Only their digests are stored. Each has at least 125 random
+//! bits, so a plain digest does not reveal it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,23 +12,21 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE_CHARACTERS: usize = 25;
 const GROUP: usize = 5;
 
-/// The system has no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system provides no random numbers")]
 pub struct NoRandomness;
 
-/// A token for programs.
+/// For programs.
 pub fn new_token() -> Result<SecretString, NoRandomness> {
     let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
     Ok(SecretString::from(token))
 }
 
-/// The stored form of a token.
 pub fn token_digest(token: &SecretString) -> String {
     hashed(token.expose_secret())
 }
 
-/// A code for people, in groups: `7ZK4M-…`.
+/// For people, in groups: `7ZK4M-…`.
 pub fn new_code() -> Result<SecretString, NoRandomness> {
     let mut code = String::new();
     for (index, byte) in random::<CODE_CHARACTERS>()?.into_iter().enumerate() {
@@ -42,7 +39,7 @@ pub fn new_code() -> Result<SecretString, NoRandomness> {
     Ok(SecretString::from(code))
 }
 
-/// The stored form of a code, the same for all spellings.
+/// The same for all spellings.
 pub fn code_digest(code: &SecretString) -> String {
     let written = code.expose_secret().chars();
     let plain: String = written

@@ -1,6 +1,5 @@
-//! The table `users` and its queries. The modules below have the other tables.
-//!
-//! Plain functions over a connection or a transaction, so that a command shows what it commits together.
+//! The table `users` and its queries. Plain functions over a connection or a transaction: a command shows what it
+//! commits together.
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
@@ -28,14 +27,12 @@ pub mod users;
 /// The unique constraint of addresses, as PostgreSQL (constraint) and SQLite (column) name it in errors.
 const EMAIL_KEY: [&str; 2] = ["users_email_key", "users.email_key"];
 
-/// A user with the password hash.
 #[derive(Debug)]
 pub struct Credentials {
     pub user: User,
     pub password_hash: PasswordHash,
 }
 
-/// Why a user could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error("another user has this e-mail address")]
@@ -44,7 +41,7 @@ pub enum WriteError {
     Database(#[from] DbErr),
 }
 
-/// Inserts the user. Only the index can decide whether the address is free: an earlier query could be outdated.
+/// Only the index can decide whether the address is free: an earlier query could be outdated.
 pub async fn insert_user(
     db: &impl ConnectionTrait,
     user: &User,
@@ -55,7 +52,7 @@ pub async fn insert_user(
     inserted.map(|_| ()).map_err(unwritten)
 }
 
-/// Writes the changeable columns of a user except the password.
+/// All changeable columns except the password.
 pub async fn update_user(db: &impl ConnectionTrait, user: &User) -> Result<(), WriteError> {
     let changed = users::ActiveModel {
         user_id: Set(user.id.to_string()),
@@ -102,7 +99,6 @@ pub async fn find_credentials(
     row.map(credentials).transpose()
 }
 
-/// The user whose address has this key.
 pub async fn find_by_email(
     db: &impl ConnectionTrait,
     key: &str,
@@ -111,13 +107,13 @@ pub async fn find_by_email(
     found.one(db).await?.map(credentials).transpose()
 }
 
-/// Locks the user until the transaction ends, because two concurrent changes would take the same version.
+/// Two concurrent changes would take the same version.
 pub async fn lock_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Credentials>, DbErr> {
     let found = users::Entity::find_by_id(id.to_string()).lock_exclusive();
     found.one(db).await?.map(credentials).transpose()
 }
 
-/// Users, newest first: `limit` of those before `before`. Ids are UUIDv7, so this is the order of registration.
+/// Newest first: `limit` of those before `before`. Ids are UUIDv7, so this is the order of registration.
 pub async fn list_users(
     db: &impl ConnectionTrait,
     before: Option<Uuid>,

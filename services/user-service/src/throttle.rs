@@ -1,8 +1,7 @@
 //! Rate limits: logins by account and client address, registrations, codes and mails. Pure except for [`Throttle`].
 //!
-//! The counters are rows, so they survive restarts and replicas share them. They contain accounts and addresses only as
-//! digests with the deployment's key. An account that does not exist has a counter like any other, so nothing reveals
-//! the difference.
+//! The counters are rows, so they survive restarts and replicas share them. Accounts and addresses are digests with the
+//! deployment's key. An account that does not exist has a counter like any other, so nothing reveals the difference.
 
 use std::sync::Arc;
 
@@ -23,7 +22,6 @@ pub use bucket::{
 };
 pub use logins::Login;
 
-/// Why an attempt is not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum ThrottleError {
     #[error(transparent)]
@@ -32,7 +30,6 @@ pub enum ThrottleError {
     Database(#[from] DbErr),
 }
 
-/// The counters of a deployment.
 #[derive(Clone)]
 pub struct Throttle {
     store: Store,
@@ -49,15 +46,13 @@ impl Throttle {
         }
     }
 
-    /// The digest of an account or address in tables and logs.
+    /// Of an account or address, for tables and logs.
     pub fn digest(&self, subject: &str) -> String {
         self.digests.digest(subject)
     }
 
-    /// Takes one token from the bucket of `subject`.
-    ///
     /// # Errors
-    /// [`Wait`] if it is empty.
+    /// [`Wait`] if the bucket of `subject` is empty.
     pub async fn take(&self, limit: Limit, subject: &str) -> Result<(), ThrottleError> {
         let transaction = self.store.begin().await?;
         self.take_in(&transaction, limit, subject).await?;
@@ -65,8 +60,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// As [`take`](Self::take), in the transaction of the counted action. From here on, other users of the bucket wait,
-    /// so do it last.
+    /// As [`take`](Self::take), in the transaction of the counted action. Then other users of the bucket wait, so do it
+    /// last.
     ///
     /// # Errors
     /// [`Wait`] if it is empty.
@@ -83,7 +78,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Whether the bucket has a token. For expensive work that comes before.
+    /// Takes nothing: for expensive work that comes before.
     ///
     /// # Errors
     /// [`Wait`] if it is empty.
@@ -111,5 +106,5 @@ impl Throttle {
     }
 }
 
-/// How long the address of a login stays known.
+/// For the address of a login.
 const KNOWN_FOR_MS: i64 = 90 * 24 * 3600 * 1_000;

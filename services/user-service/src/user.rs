@@ -1,7 +1,6 @@
 //! The aggregate: a user, and the rules for address and name. Pure.
 //!
-//! Each change raises the version by one; each version is one event. Address and name are personal data: `Debug` shows
-//! neither.
+//! Each change raises the version by one; each version is one event. `Debug` shows neither address nor name.
 
 use uuid::Uuid;
 
@@ -15,7 +14,6 @@ pub use email::{Email, InvalidEmail, MAX_EMAIL_CHARACTERS};
 pub struct User {
     pub id: Uuid,
     pub email: Email,
-    /// Whether the user has proved ownership of the address.
     pub email_verified: bool,
     pub display_name: DisplayName,
     /// 1 when registered, plus one per change.
@@ -37,7 +35,7 @@ impl User {
         }
     }
 
-    /// Marks the address as verified. `false` if it already was.
+    /// `false` if it already was.
     pub fn verify_email(&mut self, now_ms: i64) -> bool {
         if self.email_verified {
             return false;
@@ -47,8 +45,8 @@ impl User {
         true
     }
 
-    /// Sets another address, another name, or both. An address that differs in any character, also in case, must be
-    /// verified again, because it may be another mailbox. `false` if nothing changes.
+    /// An address that differs in any character, also in case, must be verified again, because it may be another
+    /// mailbox. `false` if nothing changes.
     pub fn update(
         &mut self,
         email: Option<Email>,
@@ -70,7 +68,7 @@ impl User {
         true
     }
 
-    /// A change that these fields do not show, of the password or of the rights: it takes a version as well.
+    /// Of the password or of the rights: it takes a version as well.
     pub fn change(&mut self, now_ms: i64) {
         self.version += 1;
         // A clock that was set back must not make a change older than the previous one.

@@ -6,7 +6,7 @@ use crate::rules::{Check, Ignore, Rules};
 use crate::rust;
 use crate::validation::is_ours;
 
-/// The statements that check the field; empty if it has no rules.
+/// Empty without rules.
 pub(crate) fn of_field(field: &FieldDescriptor, rules: &Rules) -> String {
     if rules.ignore == Ignore::Always {
         return String::new();

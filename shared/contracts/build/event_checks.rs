@@ -1,14 +1,13 @@
 //! Checks that an event's option fits the event's package, fields and siblings.
 //!
-//! Without these checks, a mistake would show up late: as an event that reaches no queue, overtakes another one, or
-//! leaves a gap in the versions of its aggregate, for which a consumer in order waits forever.
+//! Otherwise a mistake would show up late: as an event that reaches no queue, overtakes another one, or leaves a gap in
+//! the versions of its aggregate, for which a consumer in order waits forever.
 
 use prost_reflect::{Cardinality, Kind};
 
 use crate::events::EventMessage;
 use crate::options::mistake;
 
-/// Mistakes within one event.
 pub(crate) fn alone(event: &EventMessage) -> Vec<String> {
     let mut mistakes = Vec::new();
     mistakes.extend(exchange_mistake(event));
@@ -25,7 +24,7 @@ pub(crate) fn alone(event: &EventMessage) -> Vec<String> {
         .collect()
 }
 
-/// Mistakes between two events, reported for the later one.
+/// Reported for the later event.
 pub(crate) fn conflicts(events: &[EventMessage]) -> Vec<String> {
     let mut mistakes = Vec::new();
     for (position, event) in events.iter().enumerate() {
@@ -59,7 +58,7 @@ fn exchange_mistake(event: &EventMessage) -> Option<String> {
     })
 }
 
-/// A consumer in order binds `<aggregate>.#`: an event of the aggregate with another key would not reach it.
+/// A consumer in order binds `<aggregate>.#`: another key would not reach it.
 fn name_mistake(event: &EventMessage) -> Option<String> {
     let (aggregate, key) = (&event.aggregate, &event.routing_key);
     if !is_noun(aggregate) {
@@ -141,7 +140,7 @@ fn other_id_field(event: &EventMessage, other: &EventMessage) -> Option<String> 
     })
 }
 
-/// An event about a user that names another aggregate takes a version of the user, but no consumer of users gets it.
+/// A user's event that names another aggregate takes a version of the user, but no consumer of users gets it.
 fn shared_id(event: &EventMessage, other: &EventMessage) -> Option<String> {
     let id = &event.aggregate_id_field;
     let is_owner = *id == format!("{}_id", event.aggregate);
@@ -169,7 +168,7 @@ fn unshared_id(event: &EventMessage, all: &[EventMessage]) -> Option<String> {
     })
 }
 
-/// Whether both have the same id, but different aggregates.
+/// The same id, but different aggregates.
 fn shares_id(event: &EventMessage, other: &EventMessage) -> bool {
     event.exchange == other.exchange
         && event.aggregate != other.aggregate

@@ -1,6 +1,5 @@
-//! Reads which messages are events and where they go, and generates the `impl Event` of each.
-//!
-//! `event_checks.rs` holds the rules: an event that breaks one fails the build.
+//! Reads which messages are events and where they go, and generates the `impl Event` of each. An event that breaks a
+//! rule of `event_checks.rs` fails the build.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,7 +10,6 @@ use crate::event_checks::{alone, conflicts};
 use crate::options::{Options, mistake};
 use crate::rust;
 
-/// A message with its event option, checked.
 pub(crate) struct EventMessage {
     pub(crate) message: MessageDescriptor,
     pub(crate) exchange: String,
@@ -22,11 +20,11 @@ pub(crate) struct EventMessage {
     pub(crate) may_be_unrouted: bool,
     pub(crate) person_id_field: String,
     pub(crate) has_sensitive_fields: bool,
-    /// The Rust names of the top-level members that are sensitive or contain sensitive fields.
+    /// The Rust names of the top-level members that are or contain sensitive fields.
     pub(crate) sensitive_members: BTreeSet<String>,
 }
 
-/// All events of the files, or all mistakes.
+/// All events, or all mistakes.
 pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<String>> {
     let options = Options::find(pool).map_err(|error| vec![error])?;
     let mut events = Vec::new();
@@ -65,7 +63,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
     }
 }
 
-/// The `impl Event` of each event, and the catalogue of all events.
+/// With the catalogue of all events.
 pub(crate) fn to_rust(events: &[EventMessage]) -> String {
     let mut code = String::new();
     for event in events {
@@ -152,7 +150,7 @@ impl EventMessage {
         code
     }
 
-    /// Whether both belong to the same kind of aggregate, with one sequence of versions.
+    /// They share one sequence of versions.
     pub(crate) fn is_sibling_of(&self, other: &Self) -> bool {
         self.exchange == other.exchange && self.aggregate == other.aggregate
     }
@@ -191,7 +189,7 @@ fn sensitive_members(options: &Options, message: &MessageDescriptor) -> BTreeSet
         options.is_sensitive(field) || inner.is_some_and(|inner| options.holds_sensitive(&inner))
     });
     let members = sensitive.map(|field| match field.containing_oneof() {
-        // prost generates a field for `optional`, although protobuf has a oneof there.
+        // prost generates a field for `optional`, protobuf a oneof.
         Some(oneof) if !oneof.is_synthetic() => rust::identifier(oneof.name()),
         _ => rust::identifier(field.name()),
     });

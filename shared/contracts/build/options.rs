@@ -6,7 +6,7 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
 };
 
-/// The two options, as the compiled files define them.
+/// As the compiled files define them.
 pub(crate) struct Options {
     event: ExtensionDescriptor,
     sensitive: ExtensionDescriptor,
@@ -25,7 +25,6 @@ impl Options {
         })
     }
 
-    /// The event option of the message, if any.
     pub(crate) fn event(&self, message: &MessageDescriptor) -> Option<DynamicMessage> {
         let options = message.options();
         if !options.has_extension(&self.event) {
@@ -39,7 +38,7 @@ impl Options {
         options.get_extension(&self.sensitive).as_bool() == Some(true)
     }
 
-    /// Whether the message has a sensitive field at any depth.
+    /// At any depth.
     pub(crate) fn holds_sensitive(&self, message: &MessageDescriptor) -> bool {
         let mut seen = BTreeSet::new();
         let mut messages = vec![message.clone()];
@@ -60,7 +59,7 @@ impl Options {
     }
 }
 
-/// Formats a mistake: file, message, what is wrong, and what to do.
+/// A mistake: file, message, what is wrong, and what to do.
 pub(crate) fn mistake(message: &MessageDescriptor, what: &str) -> String {
     let file = message.parent_file();
     format!("proto/{}: message {}: {what}", file.name(), message.name())

@@ -1,12 +1,11 @@
-//! The modules of the packages, nested like the packages, because generated code refers to its neighbours by relative
-//! paths. A new package needs no change here.
+//! The modules of the packages, nested like the packages, because generated code uses relative paths. A new package
+//! needs no change here.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use prost_reflect::DescriptorPool;
 
-/// The generated code of each of our packages.
 pub(crate) fn generated(pool: &DescriptorPool) -> String {
     let mut code = String::from("pub(crate) mod angarium {\n");
     for noun in nouns(pool) {
@@ -34,7 +33,7 @@ pub(crate) fn shown(pool: &DescriptorPool) -> String {
     code
 }
 
-/// `user` for `angarium.user.v1`. A package that only declares options is left out.
+/// `user` for `angarium.user.v1`. Leaves out a package that only declares options.
 fn nouns(pool: &DescriptorPool) -> BTreeSet<String> {
     let files = pool
         .files()

@@ -25,7 +25,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<RedactedMessage>, Vec<St
         if sensitive.is_empty() {
             continue;
         }
-        // The code generator also omits `Debug` for everything that is declared inside the message.
+        // The code generator omits `Debug` also for everything inside the message.
         let is_flat = message.parent_message().is_none()
             && message.child_messages().all(|child| child.is_map_entry())
             && message.oneofs().all(|oneof| oneof.is_synthetic());
@@ -45,7 +45,6 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<RedactedMessage>, Vec<St
     }
 }
 
-/// The `impl Debug` of each message.
 pub(crate) fn to_rust(messages: &[RedactedMessage]) -> String {
     let mut code = String::new();
     for message in messages {
@@ -74,13 +73,12 @@ impl RedactedMessage {
         code.push_str(".finish()\n}\n}\n");
     }
 
-    /// The expression that shows the field.
     fn shown(&self, field: &FieldDescriptor) -> String {
         let identifier = rust::identifier(field.name());
         if self.sensitive.contains(field) {
             return "&::core::format_args!(\"[redacted]\")".to_owned();
         }
-        // prost stores an enum as a number; a reader of the log needs the name.
+        // prost stores a number; a reader of the log needs the name.
         let is_one_enum = matches!(field.kind(), Kind::Enum(_))
             && field.cardinality() != Cardinality::Repeated
             && !field.supports_presence();

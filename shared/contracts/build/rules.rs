@@ -1,6 +1,6 @@
 //! Reads the rules of `buf/validate/validate.proto` from a field.
 //!
-//! An unknown rule fails the build. Otherwise a proto could state a rule that no code enforces.
+//! An unknown rule fails the build: otherwise no code would enforce it.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Value};
 
@@ -10,12 +10,11 @@ const ONEOF: &str = "buf.validate.oneof";
 // The values of `buf.validate.Ignore`.
 const IF_ZERO_VALUE: i32 = 1;
 const ALWAYS: i32 = 3;
-/// The supported patterns. They are compared as text: no regular expression runs in a request.
+/// Compared as text: no regular expression runs in a request.
 const ONE_LINE: &str = r"^\P{Cc}*$";
 const PADDED_LINE: &str = r"^\s*\P{Cc}*\s*$";
 const LINES: &str = r"^[\P{Cc}\t\n\r]*$";
 
-/// The rules of one field.
 #[derive(Default)]
 pub(crate) struct Rules {
     pub(crate) required: bool,
@@ -24,7 +23,6 @@ pub(crate) struct Rules {
     pub(crate) check: Option<Check>,
 }
 
-/// When the rules do not apply.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Ignore {
     #[default]
@@ -33,7 +31,7 @@ pub(crate) enum Ignore {
     Always,
 }
 
-/// The rule for the value, by its kind. Bounds are inclusive.
+/// By the kind of the value. Bounds are inclusive.
 pub(crate) enum Check {
     Text {
         min: u64,
@@ -59,7 +57,7 @@ pub(crate) enum Check {
     },
 }
 
-/// The allowed characters of a text: the names of `Form` in `src/validation.rs`.
+/// The allowed characters of a text, named as `Form` in `src/validation.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Any,
@@ -70,7 +68,6 @@ pub(crate) enum Form {
 }
 
 impl Check {
-    /// Whether the rules bound the size of the value.
     pub(crate) fn is_bounded(&self) -> bool {
         match self {
             Self::Text { max, form, .. } => max.is_some() || *form == Form::Uuid,
@@ -82,8 +79,6 @@ impl Check {
     }
 }
 
-/// Reads the rules of the field.
-///
 /// # Errors
 /// A rule is unknown or does not fit the field.
 pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Rules, String> {
@@ -99,7 +94,7 @@ pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Result
     read(rules, &field.kind(), field.is_list())
 }
 
-/// Whether a message or oneof has rules: the build cannot check these.
+/// Rules of a message or oneof: the build cannot check these.
 pub(crate) fn misplaced(
     pool: &DescriptorPool,
     message: &prost_reflect::MessageDescriptor,
@@ -249,7 +244,6 @@ fn list(rules: &DynamicMessage, kind: &Kind) -> Result<Check, String> {
     Ok(Check::List { min, max, items })
 }
 
-/// All set fields of a rules message, by name.
 fn set(rules: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
     if let Some((extension, _)) = rules.extensions().next() {
         return Err(unknown(extension.full_name()));
@@ -273,7 +267,7 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// The name of the kind's rules in `FieldRules`.
+/// In `FieldRules`.
 fn name_of(kind: &Kind) -> &'static str {
     match kind {
         Kind::String => "string",

@@ -2,14 +2,14 @@
 
 use prost_reflect::MessageDescriptor;
 
-/// The path of a top-level message's type: `crate::user::v1::User` for `angarium.user.v1.User`.
+/// `crate::user::v1::User` for `angarium.user.v1.User`.
 pub(crate) fn path(message: &MessageDescriptor) -> String {
     let package = message.package_name();
     let package = package.strip_prefix("angarium.").unwrap_or(package);
     format!("crate::{}::{}", package.replace('.', "::"), message.name())
 }
 
-/// A field's identifier, raw because a field may be called `type`.
+/// Raw: a field may be called `type`.
 pub(crate) fn identifier(field: &str) -> String {
     format!("r#{field}")
 }

@@ -1,10 +1,9 @@
-//! One trait for the generated gRPC servers: all have the same methods, but tonic defines no trait for them.
+//! One trait for the generated gRPC servers: tonic defines none for their common methods.
 
 use std::fmt::Write;
 
 use prost_reflect::DescriptorPool;
 
-/// `impl GrpcServer` for the server of each of our services.
 pub(crate) fn to_rust(pool: &DescriptorPool) -> String {
     let mut code = String::new();
     for service in pool.services() {

@@ -1,7 +1,7 @@
 //! Generates `impl Validate` for every message that a request can contain, from the annotations of its fields.
 //!
-//! Guarantees that each string, list and number of a request is bounded, and that each stated rule is checked. An
-//! unbounded field, an unknown rule, or a rule that no request reaches fails the build.
+//! Guarantees that each string, list and number is bounded, and that each stated rule is checked: an unbounded field,
+//! an unknown rule, or a rule that no request reaches fails the build.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,10 +13,9 @@ use crate::options::mistake;
 use crate::rules::{self, Check, Ignore, Rules};
 use crate::rust;
 
-/// The packages of our files: only their messages have rules.
+/// Only our messages have rules.
 const OURS: &str = "angarium.";
 
-/// A message of requests, and the rules of its fields.
 pub(crate) struct ValidatedMessage {
     message: MessageDescriptor,
     fields: Vec<(FieldDescriptor, Rules)>,
@@ -55,7 +54,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<ValidatedMessage>, Vec<S
     }
 }
 
-/// The `impl Validate` of each message, and the table of readers.
+/// With the table of readers.
 pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
     let mut code = String::new();
     for ValidatedMessage { message, fields } in messages {
@@ -82,7 +81,7 @@ pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
     code
 }
 
-/// The messages that callers send, and our messages inside them, at any depth.
+/// The messages that callers send, and our messages inside them.
 fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
     let mut found = BTreeMap::new();
     let mut open: Vec<MessageDescriptor> = pool
@@ -111,7 +110,7 @@ fn inner(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     }
 }
 
-/// Why the field cannot be in a request as it is.
+/// Why a request cannot contain the field as it is.
 fn wrong_with(field: &FieldDescriptor, rules: &Rules, is_request: bool) -> Option<String> {
     let has_rules = rules.check.is_some() || rules.required || rules.ignore != Ignore::Never;
     if !is_request {

@@ -1,8 +1,8 @@
 //! The contracts: the gRPC APIs and the events of all services, generated from `proto/` when the crate is built.
 //!
-//! The proto files are the only definition of a contract; they are also the source of the comments on the types here.
-//! Every event implements [`Event`] from its option, every message of a request implements [`Validate`] from its
-//! annotations, and `Debug` hides sensitive fields. Generated code is not in the repository, and no protoc is needed.
+//! The proto files are the only definition of a contract, and the source of the comments on the types here. Every event
+//! implements [`Event`] from its option, every message of a request [`Validate`] from its annotations, and `Debug`
+//! hides sensitive fields.
 //!
 //! A new package below `proto/angarium` becomes a module here, like [`user`], without further changes.
 
@@ -25,8 +25,8 @@ pub mod money {
     pub use crate::generated::google::r#type::Money;
 }
 
-/// All compiled proto files as an encoded `google.protobuf.FileDescriptorSet`, with imports, comments and our options.
-/// Server reflection uses it.
+/// All compiled proto files as an encoded `google.protobuf.FileDescriptorSet`, with imports, comments and our options,
+/// for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
@@ -39,9 +39,9 @@ pub const READABLE_REQUESTS: &[Readable] = generated::READABLE_REQUESTS;
 /// All events, readable by name.
 pub const READABLE_EVENTS: &[Readable] = generated::READABLE_EVENTS;
 
-/// A generated gRPC server, with the settings that all of them share.
+/// The settings that all generated gRPC servers share.
 pub trait GrpcServer {
-    /// Adds it to `routes`, with the size limits of a request and of a response in bytes, and gzip in both directions.
+    /// Adds it to `routes`, with the size limits of requests and responses in bytes, and gzip in both directions.
     #[must_use]
     fn add_to(
         self,
@@ -50,10 +50,10 @@ pub trait GrpcServer {
     ) -> tonic::service::Routes;
 }
 
-/// The contract of an event, for code that works with all events without their types.
+/// The contract of an event, for code that works with all events.
 #[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
-    /// The full name of the message, such as `angarium.order.v1.OrderPlaced`: the event's type on the wire.
+    /// The full name of the message, such as `angarium.order.v1.OrderPlaced`.
     pub type_name: &'static str,
     /// The exchange that it is published to, such as `order_events`.
     pub exchange: &'static str,
@@ -63,14 +63,14 @@ pub struct EventInfo {
     pub routing_key: &'static str,
     /// The field that holds the aggregate's id, such as `order_id`.
     pub aggregate_id_field: &'static str,
-    /// The field with the id of the person that its personal data belongs to. Each event with a sensitive field has
-    /// one; its publisher erases the event's data with the person.
+    /// The field with the id of the person that its personal data belongs to; each event with a sensitive field has
+    /// one. The publisher erases the event's data with the person.
     pub person_id_field: Option<&'static str>,
     /// Whether publishing succeeds although no queue takes the event.
     pub may_be_unrouted: bool,
     /// Decodes an event and shows it without sensitive fields, for logs and operators.
     pub show: fn(&[u8]) -> Result<String, prost::DecodeError>,
-    /// Decodes an event. Returns the id of the person that its personal data belongs to.
+    /// Decodes an event and returns the id of the person.
     pub person_id: fn(&[u8]) -> Result<Option<String>, prost::DecodeError>,
     /// Decodes an event and encodes it without sensitive fields.
     pub blanked: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,

@@ -1,12 +1,11 @@
-//! Every message that arrives from outside as bytes, by name, for tests with arbitrary input.
-//!
-//! The table is generated, so that no request and no event is missing.
+//! Every message that arrives from outside as bytes, by name, for tests with arbitrary input. The table is generated,
+//! so that none is missing.
 
 use std::fmt::Debug;
 
 use crate::{FieldViolation, Validate};
 
-/// A request or an event, and how to read it.
+/// A request or an event.
 #[derive(Clone, Copy)]
 pub struct Readable {
     /// The full name of the message.

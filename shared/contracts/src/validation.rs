@@ -1,7 +1,7 @@
 //! Validates a request by the `buf.validate` annotations of its proto file.
 //!
-//! The build generates one [`Validate`] for each message that a request can contain, as calls of the functions here.
-//! Rules that annotations cannot express belong to the domain.
+//! The build generates one [`Validate`] for each message that a request can contain. Rules that annotations cannot
+//! express belong to the domain.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ mod tests;
 pub use form::Form;
 use form::wrong_form;
 
-/// No reader needs more, and a small request can contain very many.
+/// A small request can contain very many.
 const MOST: usize = 1000;
 
 /// One field that breaks a rule of its proto file.
@@ -32,7 +32,7 @@ impl From<FieldViolation> for (String, String) {
 
 /// A message that a request can contain.
 pub trait Validate {
-    /// Its violations in the order of its fields: at most one per field and 1000 in all.
+    /// In the order of its fields: at most one per field and 1000 in all.
     fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Findings::default();
         self.check(&mut found);
@@ -44,7 +44,7 @@ pub trait Validate {
     fn check(&self, found: &mut Findings);
 }
 
-/// The violations so far, and the path of the message that is being checked.
+/// The violations so far, and the path of the checked message.
 #[doc(hidden)]
 #[derive(Default)]
 pub struct Findings {
@@ -59,7 +59,7 @@ impl Findings {
         }
     }
 
-    /// Lengths are counted in characters.
+    /// Lengths count characters.
     pub fn text(&mut self, field: &str, value: &str, min: u64, max: u64, form: Form) {
         if value.is_empty() && min == 1 {
             return self.required(field, false);
@@ -113,7 +113,6 @@ impl Findings {
         }
     }
 
-    /// Checks each element of a list.
     pub fn each(&mut self, field: &str, elements: &[impl Validate]) {
         for (index, element) in elements.iter().enumerate() {
             if self.found.len() == MOST {
@@ -123,7 +122,6 @@ impl Findings {
         }
     }
 
-    /// Checks the message of a field if it is set.
     pub fn inner(&mut self, field: &str, message: Option<&impl Validate>) {
         if let Some(message) = message {
             self.within(field, message);

@@ -1,7 +1,7 @@
 //! A checkpoint: the numbered list of the events that a producer has published since the one before.
 //!
-//! It travels like an event, behind the events that it lists, and is none: it changes no aggregate. `checkpoint.proto` is its
-//! contract, and a test of `contracts` holds that both agree.
+//! It travels like an event, behind the events that it lists, but changes no aggregate. `checkpoint.proto` is its
+//! contract; a test of `contracts` compares both.
 
 use uuid::Uuid;
 
@@ -20,11 +20,11 @@ pub struct Checkpoint {
     /// 1, 2, 3 … without gaps.
     #[prost(int64, tag = "2")]
     pub number: i64,
-    /// Grows with each number. A number that comes again with a greater stamp is another checkpoint: the producer has lost the
+    /// Grows with each number. A repeated number with a greater stamp is another checkpoint: the producer has lost the
     /// first one with its database.
     #[prost(int64, tag = "3")]
     pub stamp: i64,
-    /// When the oldest of the events was published, in Unix milliseconds by the producer's clock. Zero where it lists none.
+    /// When the oldest of the events was published, in Unix milliseconds by the producer's clock. Zero without events.
     #[prost(int64, tag = "4")]
     pub oldest_published_ms: i64,
     /// The longest time until the next one, in seconds.

@@ -1,6 +1,6 @@
 //! The facts about an event that travel beside its body, and their form on the wire.
 //!
-//! A property test holds writing ([`written`]) and reading ([`read`]) together: what is written is read.
+//! A property test compares writing ([`written`]) and reading ([`read`]).
 
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const CONTENT_TYPE: &str = "application/protobuf";
 /// The longest id, type or correlation id: the limit of short strings in AMQP 0-9-1.
 pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 255;
 
-/// The length at which an unreadable text is cut in a cause; the message's header has all of it.
+/// The length of an unreadable text in a cause; the message's header has all of it.
 const FOUND_CHARACTERS: usize = 200;
 
 /// The facts about an event apart from its body.
@@ -42,7 +42,7 @@ pub struct Envelope {
     pub trace: TraceContext,
 }
 
-/// Why a message is not one of our events. A retry does not help: such a message never becomes one.
+/// Why a message is not one of our events. A retry never helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEnvelope {
     /// A transport could not read the message. The text shows the original.
@@ -84,7 +84,7 @@ impl MalformedEnvelope {
     }
 }
 
-/// A sender's text ends up in tables and logs: keep enough to recognise it, never all of it.
+/// A sender's text gets into tables and logs: enough to recognise it, never all of it.
 fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
 }

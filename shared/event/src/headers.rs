@@ -19,17 +19,17 @@ pub(crate) const SEQUENCE: &str = "sequence";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
-/// Our header, for measuring only: when the relay published the message, in Unix milliseconds.
+/// For measuring only: when the relay published the message, in Unix milliseconds.
 pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
-/// Our header: for how many seconds the publisher can publish the event again.
+/// For how many seconds the publisher can publish the event again.
 pub(crate) const OUTBOX_RETENTION_S: &str = "angarium_outbox_retention_s";
 /// The longest time between two checkpoints of the publisher.
 pub(crate) const CHECKPOINT_INTERVAL_S: &str = "angarium_checkpoint_interval_s";
 
-/// Our header: the message holds the state of its aggregate, and is no event of the history.
+/// The message holds the state of its aggregate, and is no event of the history.
 pub(crate) const STATE: &str = "angarium_state";
 
-/// Our header. A transport that could not read a message adds it, with the original as text.
+/// A transport that could not read a message adds this header, with the original as text.
 pub const UNREADABLE: &str = "angarium_unreadable";
 
 pub(crate) fn set(

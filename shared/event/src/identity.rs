@@ -8,16 +8,15 @@ use uuid::Uuid;
 use crate::headers::{self, get};
 use crate::{MalformedEnvelope, Message};
 
-/// The event's id. For a message without a valid one, an id that is derived from its content.
+/// The event's id. A message without a valid one gets an id derived from its content.
 pub fn event_id(message: &Message) -> Uuid {
     given_id(message).unwrap_or_else(|_| derived_id(message))
 }
 
 /// The id from the sender: `message_id` if the message has one, otherwise `cloudEvents_id`.
 ///
-/// `message_id` wins if the two differ, and also if it is not a UUID, because brokers and tools show this property. An
-/// unreadable message does not get its sender's id: a readable message with that id may still arrive and must have its
-/// effect.
+/// `message_id` wins even if it is not a UUID, because brokers and tools show it. An unreadable message does not get
+/// its sender's id: a readable message with that id may still arrive and must have its effect.
 pub(crate) fn given_id(message: &Message) -> Result<Uuid, MalformedEnvelope> {
     if let Some(found) = message.headers.get(headers::UNREADABLE) {
         return Err(MalformedEnvelope::unreadable(found));

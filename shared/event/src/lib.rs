@@ -1,8 +1,8 @@
 //! What an *event* is in this system: a protobuf message with a destination, the facts that travel beside its body, and
 //! the wire form of both.
 //!
-//! Pure, without I/O; depends on no other crate of the workspace. `contracts` implements [`Event`] from the options in
-//! the `.proto` files; `messaging` stores and moves [`Envelope`]s and [`Message`]s and knows no event by name.
+//! Pure; depends on no other crate of the workspace. `contracts` implements [`Event`] from the options in the `.proto`
+//! files; `messaging` stores and moves [`Envelope`]s and [`Message`]s.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -23,11 +23,10 @@ pub use trace::TraceContext;
 
 /// A protobuf message that is published as an event.
 ///
-/// The build of `contracts` implements it from the message's option, so the proto file is the only place that defines
-/// where an event goes. The type on the wire is the message's full name (`prost::Name`).
+/// The build of `contracts` implements it from the message's option. The type on the wire is the message's full name
+/// (`prost::Name`).
 ///
-/// An implementation by hand must follow the rule of [`check`]; otherwise code that publishes or consumes it does not
-/// compile:
+/// An implementation by hand must follow the rule of [`check`]:
 ///
 /// ```
 /// use event::Event;
@@ -68,33 +67,33 @@ pub trait Event: prost::Message + prost::Name + Default + 'static {
     /// `<aggregate>.<past participle>`, such as `order.placed`.
     const ROUTING_KEY: &'static str;
 
-    /// Whether publishing succeeds although no queue is bound. If `false`, an event that reaches no queue stays in the
+    /// Whether publishing succeeds without a bound queue. If `false`, an event that reaches no queue stays in the
     /// outbox.
     const MAY_BE_UNROUTED: bool;
 
-    /// The types of all events of the same exchange and aggregate that this build knows, including this one. A consumer
-    /// in order may pass over these without a handler.
+    /// The types of all events of the same exchange and aggregate that this build knows. A consumer in order may pass
+    /// over these without a handler.
     const SIBLINGS: &'static [&'static str];
 
-    /// The id of the aggregate. Events of one aggregate are delivered in the order of their versions.
+    /// The id of the aggregate.
     fn aggregate_id(&self) -> &str;
 
-    /// The id of the person that its personal data belongs to, if it contains any.
+    /// The person that its personal data belongs to, if it contains any.
     fn person_id(&self) -> Option<&str> {
         None
     }
 }
 
-/// The aggregate of an event with this routing key: `order` for `order.placed`. [`check`] guarantees that it equals
-/// [`AGGREGATE`](Event::AGGREGATE), so this also works for a type that this build does not know.
+/// The aggregate of an event with this routing key: `order` for `order.placed`. [`check`] guarantees it, so it also
+/// works for a type that this build does not know.
 pub fn aggregate_type(routing_key: &str) -> &str {
     routing_key.split('.').next().unwrap_or(routing_key)
 }
 
 /// Refuses an event if its routing key does not begin with its aggregate and a dot.
 ///
-/// A consumer in order binds `user.#`. A user event with another key would not reach its queue: the version would be
-/// missing there, and all later events of that user would wait for it.
+/// A consumer in order binds `user.#`. A user event with another key would not reach its queue, and all later events of
+/// that user would wait for it.
 ///
 /// # Panics
 /// If the event breaks the rule. In a `const` block, this fails the build with the message.

@@ -39,7 +39,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Records when it is published, in Unix milliseconds. Consumers derive the time in the queue from it.
+    /// Records when it is published, in Unix milliseconds.
     pub fn set_published_ms(&mut self, now_ms: i64) {
         let name = headers::PUBLISHED_MS.to_owned();
         self.headers.insert(name, now_ms.to_string());
@@ -56,18 +56,18 @@ impl Message {
         self.headers.insert(name, retention_s.to_string());
     }
 
-    /// For how many seconds its publisher can publish it again. `None` if the publisher did not say.
+    /// For how many seconds its publisher can publish it again. `None` if unknown.
     pub fn outbox_retention_s(&self) -> Option<u64> {
         self.headers.get(headers::OUTBOX_RETENTION_S)?.parse().ok()
     }
 
-    /// Notes the longest time between two checkpoints of its publisher, in whole seconds.
+    /// Records the longest time between two checkpoints of its publisher, in seconds.
     pub fn set_checkpoint_interval_s(&mut self, interval_s: u64) {
         let name = headers::CHECKPOINT_INTERVAL_S.to_owned();
         self.headers.insert(name, interval_s.to_string());
     }
 
-    /// The longest time between two checkpoints of its publisher. `None` if the publisher publishes none, or does not say.
+    /// The longest time between two checkpoints of its publisher, in seconds. `None` if unknown.
     pub fn checkpoint_interval_s(&self) -> Option<u64> {
         let interval = self.headers.get(headers::CHECKPOINT_INTERVAL_S)?;
         interval.parse().ok()
@@ -79,13 +79,12 @@ impl Message {
             .insert(headers::STATE.to_owned(), "true".to_owned());
     }
 
-    /// Whether it is the state of its aggregate, and no event of the history.
+    /// Whether it is the state of its aggregate.
     pub fn is_state(&self) -> bool {
         self.headers.contains_key(headers::STATE)
     }
 
-    /// The id that joins it to the call that caused it. The event's own id if the sender gave none, or one that is too
-    /// long.
+    /// The id that joins it to the call that caused it; the event's own id if the sender gave none, or a too long one.
     pub fn correlation_id(&self, event_id: &str) -> String {
         let given = self.correlation_id.as_deref();
         let kept = given.filter(|given| given.len() <= MAX_ATTRIBUTE_BYTES);

@@ -1,20 +1,20 @@
-//! The trace of an event, as opaque strings. They are stored with the event's rows and sent in its headers, so a retry,
-//! a replay or an outage does not break the trace.
+//! The trace of an event, as opaque strings. They are stored and sent with the event, so a retry, a replay or an outage
+//! does not break the trace.
 
-/// W3C Trace Context of the span that created the event, unchanged, and the part of W3C Baggage that may travel.
+/// W3C Trace Context of the span that created the event, and the part of W3C Baggage that may travel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceContext {
     /// `00-<trace id>-<span id>-<flags>`.
     pub traceparent: Option<String>,
     /// Vendor state; meaningless without `traceparent`.
     pub tracestate: Option<String>,
-    /// `key=value,…` from callers. The code that fills it in selects the keys that may travel.
+    /// `key=value,…` from callers. The code that fills it in selects the keys.
     pub baggage: Option<String>,
 }
 
 impl TraceContext {
-    /// Takes a context from a sender. Drops one that does not have the form of W3C Trace Context level 1 §3.2: a broken
-    /// trace must not break a delivery.
+    /// Takes a context from a sender. Drops one without the form of W3C Trace Context level 1 §3.2: a broken trace must
+    /// not break a delivery.
     pub fn accept(
         traceparent: Option<&str>,
         tracestate: Option<&str>,

@@ -3,7 +3,7 @@
 use runtime::config::{Mode, Problems, master_key};
 use runtime::sealed::MasterKey;
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
 /// The sealing key of the services that exchange mail codes. No `Debug`: it is a secret.

@@ -1,8 +1,7 @@
-//! Codes that reach a user by mail: the service that creates a code seals it, the service that writes the mail opens
-//! it.
+//! Codes that reach a user by mail: one service seals a code, another one opens it for the mail.
 //!
 //! A code is bound to its user and its purpose. The event, a dead letter or a copy of either database does not reveal
-//! it. Both services share the key ([`MailSealingKeyArgs`]).
+//! it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

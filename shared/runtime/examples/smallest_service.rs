@@ -1,6 +1,5 @@
-//! The smallest possible service: configuration, a server with only health and reflection, and an orderly shutdown.
-//!
-//! The crate's tests run it as a process. Try `--help`, a wrong flag, Ctrl-C, and `LOG_FORMAT=json`.
+//! The smallest possible service: configuration, a server with only health and reflection, and an orderly shutdown. The
+//! crate's tests run it as a process.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -96,7 +95,7 @@ async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     );
     tasks.spawn("grpc", async move {
         let routes = Routes::default();
-        // It has no methods that need a token, and no database for keys.
+        // No method needs a token, so it has no database for keys.
         let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         let guard = Guard::new(&[], verifier);
         server.serve(routes, guard, health, &[], shutdown).await?;

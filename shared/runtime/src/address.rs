@@ -1,6 +1,5 @@
-//! The address that a call comes from: the other end of its connection, or what a proxy of ours says.
-//!
-//! All limits count by this one address, so that a proxy before the service does not make all its clients one.
+//! The address that a call comes from: the other end of its connection, or what a proxy of ours says. All limits count
+//! by it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,13 +7,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::HeaderMap;
 use tonic::Request;
 
-/// A client's address; of IPv6 its network (/64), because the owner of one address has all of it. Calls whose address is not known
-/// count as those of one client.
+/// A client's address; of IPv6 its network (/64), because the owner of one address has all of it. Unknown addresses
+/// count as one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientAddress(Option<IpAddr>);
 
 impl ClientAddress {
-    /// Of a call whose address is not known.
+    /// Of a call without a known address.
     pub const UNKNOWN: Self = Self(None);
 
     /// The client at `address`.
@@ -22,20 +21,20 @@ impl ClientAddress {
         Self(Some(network(address)))
     }
 
-    /// As the server found it; unknown for a request that did not come through the server.
+    /// As the server found it; unknown if the request did not pass the server.
     pub fn of<T>(request: &Request<T>) -> Self {
         let found = request.extensions().get::<Self>();
         found.copied().unwrap_or(Self::UNKNOWN)
     }
 
-    /// As [`of`](Self::of), of a request before it is gRPC's.
+    /// As [`of`](Self::of), before the request is gRPC's.
     pub(crate) fn of_http<B>(request: &http::Request<B>) -> Self {
         let found = request.extensions().get::<Self>();
         found.copied().unwrap_or(Self::UNKNOWN)
     }
 
-    /// Its network: the first 24 bits of an IPv4 address, the first 64 of an IPv6 address, or `unknown`. A household keeps
-    /// it when its provider gives it another address.
+    /// Its network: the first 24 bits of IPv4, the first 64 of IPv6, or `unknown`. A household keeps it when its
+    /// provider changes its address.
     pub fn network(self) -> String {
         match self.0 {
             Some(IpAddr::V4(v4)) => {
@@ -46,8 +45,8 @@ impl ClientAddress {
         }
     }
 
-    /// Where a call with these headers comes from. `header` is where a proxy of ours puts the address last; without one the client is
-    /// the other end of the connection.
+    /// Where a call comes from. A proxy of ours puts the address last in `header`; without one the client is the other
+    /// end of the connection.
     pub(crate) fn find(headers: &HeaderMap, header: Option<&str>, peer: Option<IpAddr>) -> Self {
         let address = match header {
             None => peer,
@@ -70,7 +69,7 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// Only the last one is the proxy's word; those before it are what the client has claimed.
+/// Only the last one is the proxy's; the client claims the others.
 fn last_of(headers: &HeaderMap, name: &str) -> Option<IpAddr> {
     let value = headers.get_all(name).iter().next_back()?;
     let text = value.to_str().ok()?;

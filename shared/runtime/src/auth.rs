@@ -1,8 +1,8 @@
 //! Authentication and access: tokens, the keys that verify them, and the rules of a service's methods.
 //!
-//! A service verifies a token with keys that it already has, without a call to another service. Access is denied by
-//! default: a method without a rule is not served. The check comes before the handler, so before validation and before
-//! any query. Ownership of a resource is checked by the handler's query.
+//! A service verifies a token with keys that it already has. Access is denied by default: a method without a rule is
+//! not served. The check comes before validation and before any query. Ownership of a resource is checked by the
+//! handler's query.
 
 mod caller;
 mod guard;
@@ -40,7 +40,7 @@ pub enum Access {
     Operator,
 }
 
-/// The caller of `token`, if it is signed with `public_key`: the part of [`Verifier`] after it has found the key.
+/// The caller of `token`, if `public_key` signed it.
 #[doc(hidden)]
 pub fn read_token(
     token: &str,

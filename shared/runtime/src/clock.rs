@@ -1,6 +1,6 @@
 //! Times as the tables store them: Unix milliseconds.
 //!
-//! Domain code takes a [`Clock`], so that tests control the time. Lints forbid reading the system's time elsewhere.
+//! Domain code takes a [`Clock`]; lints forbid reading the system's time elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,14 +31,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until a test moves it; its clones move together.
+/// A clock that a test moves; its clones move together.
 #[derive(Clone, Debug)]
 pub struct TestClock {
     now_ms: Arc<AtomicI64>,
 }
 
 impl TestClock {
-    /// A clock that shows `now_ms`, in Unix milliseconds.
+    /// Shows `now_ms`, in Unix milliseconds.
     pub fn at(now_ms: i64) -> Self {
         Self {
             now_ms: Arc::new(AtomicI64::new(now_ms)),
@@ -50,7 +50,7 @@ impl TestClock {
         self.now_ms.fetch_add(millis(by), Ordering::SeqCst);
     }
 
-    /// Sets the clock, also backwards, as an operator or NTP may do.
+    /// Sets the clock, also backwards.
     pub fn set(&self, now_ms: i64) {
         self.now_ms.store(now_ms, Ordering::SeqCst);
     }
@@ -62,7 +62,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A machine with a clock before 1970 is wrong, but that is no reason to stop: its times are negative.
+/// A clock before 1970 is wrong, but no reason to stop: its times are negative.
 fn unix_ms(time: SystemTime) -> i64 {
     let saturated = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(UNIX_EPOCH) {

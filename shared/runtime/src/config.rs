@@ -1,8 +1,8 @@
 //! Configuration from flags and environment, complete and valid before a socket opens.
 //!
 //! A service flattens the sections that it needs into one `clap` struct of raw strings. [`Settings::check`] turns them
-//! into its `Config`. It collects all mistakes and reports them together, each with flag, variable, given value and
-//! expected form; the value of a secret is never shown. Flags win over the environment, and the environment over files.
+//! into its `Config`, and reports all mistakes together. The value of a secret is never shown. Flags win over the
+//! environment, and the environment over files.
 
 mod callers;
 mod clients;
@@ -32,7 +32,7 @@ pub use tls::{TlsArgs, TlsConfig};
 
 /// The settings of a process. A service's `clap` struct implements it.
 pub trait Settings: clap::Parser {
-    /// The validated form, which the service is built from. Tests build it in code.
+    /// The validated form, which tests build in code.
     type Config;
 
     /// The default port.

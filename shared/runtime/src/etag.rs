@@ -1,5 +1,5 @@
-//! The etag of a resource: its version in quotes, as in HTTP. A request with an etag changes exactly the version that
-//! its caller has read, or fails (AIP-154).
+//! The etag of a resource: its version in quotes, as in HTTP. A change with an etag fails unless the resource has that
+//! version (AIP-154).
 
 use tonic::Status;
 

@@ -1,7 +1,8 @@
 //! Errors with their own exit code, for failures that a restart does not fix.
 //!
-//! 2: a command has ended, and its answer names what is left to do. 64: a setting is wrong. 78: an operator must fix something outside this process first, such as a schema, a topology, a
-//! certificate, or a file of another user. Any other failure may be over at the next start.
+//! 2: a command has ended, and its answer names what is left to do. 64: a setting is wrong. 78: an operator must fix
+//! something outside this process first, such as a schema or a certificate. Any other failure may be over at the next
+//! start.
 
 use std::error::Error;
 use std::io;
@@ -11,24 +12,23 @@ use store::DatabaseError;
 use crate::grpc::TlsError;
 use crate::telemetry::TelemetryError;
 
-/// A command could not do everything.
 const INCOMPLETE: u8 = 2;
-/// `EX_CONFIG` of sysexits.h: an operator must fix something outside this process first.
+/// `EX_CONFIG` of sysexits.h.
 const EX_CONFIG: u8 = 78;
 /// `EX_USAGE` of sysexits.h.
 pub(crate) const EX_USAGE: u8 = 64;
 
-/// An error with an exit code. It may be anywhere in the chain of the error that ends the process.
+/// An error with an exit code, anywhere in the chain of the error that ends the process.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct ExitWith {
     code: u8,
-    // Not its source, because then its text would be printed twice.
+    // Not its source: its text would be printed twice.
     cause: Box<dyn Error + Send + Sync>,
 }
 
 impl ExitWith {
-    /// Exit code 78: the environment of this process does not fit.
+    /// Exit code 78: an operator must fix something outside this process first.
     pub fn misconfigured(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: EX_CONFIG,
@@ -36,7 +36,7 @@ impl ExitWith {
         }
     }
 
-    /// Exit code 2: the command has ended, and an operator has to do the rest.
+    /// Exit code 2: an operator has to do the rest.
     pub fn incomplete(left: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: INCOMPLETE,
@@ -44,7 +44,6 @@ impl ExitWith {
         }
     }
 
-    /// The exit code of `error`, with any context.
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<u8> {
         error.chain().find_map(|cause| {
             let exit = cause.downcast_ref::<Self>().map(|exit| exit.code);
@@ -67,7 +66,7 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<u8> {
     is_for_an_operator(error.kind()).then_some(EX_CONFIG)
 }
 
-/// Of a file, a folder or a port: a missing one, a full disk and a taken port may be over by the next start.
+/// A missing file, a full disk and a taken port may be over by the next start.
 fn is_for_an_operator(kind: io::ErrorKind) -> bool {
     matches!(
         kind,

@@ -17,8 +17,7 @@ pub enum FieldMask {
 }
 
 impl FieldMask {
-    /// Reads the paths of a mask. `writable` are the fields that an update may write; any other path is a violation of
-    /// `update_mask`.
+    /// Reads the paths of a mask. A path that is not in `writable` is a violation of `update_mask`.
     pub fn read(paths: &[String], writable: &[&'static str], violations: &mut Violations) -> Self {
         match paths {
             [] => return Self::Populated,

@@ -1,9 +1,8 @@
 //! The gRPC server around a service's routes: TLS, access, health, reflection, limits, deadlines, tracing and shutdown.
 //!
 //! [`GrpcServer::bind`] binds the port and reads the certificates, so that mistakes in them fail the start.
-//! [`GrpcServer::serve`] returns after draining. Message sizes are set on each generated server:
-//! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)`, and
-//! gzip.
+//! [`GrpcServer::serve`] returns after draining. Message sizes and gzip are set on each generated server:
+//! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)`.
 
 mod admission;
 mod arrivals;
@@ -55,9 +54,8 @@ pub use deadline::client_deadline;
 pub(crate) use rates::Rates;
 pub use tls::TlsError;
 
-/// How long clients have to disconnect after the last call.
+/// For clients to disconnect after the last call.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The result of reading a call's headers.
 #[doc(hidden)]
 pub struct ReadHeaders {
     pub method: String,
@@ -104,7 +102,7 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Binds the address of `config`. Clients can connect from now on; they wait.
+    /// Binds the address of `config`. From now on, clients can connect and wait.
     ///
     /// # Errors
     /// [`GrpcError::Bind`] with the address, [`GrpcError::Tls`] with the file.
@@ -127,14 +125,14 @@ impl GrpcServer {
         })
     }
 
-    /// The bound address, with the actual port if port 0 was configured.
+    /// The bound address, with the actual port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Serves `routes` to callers that `guard` admits, and health and reflection to all, until `shutdown`. Its soft
-    /// step: health reports `NOT_SERVING`, the port closes, calls in progress complete, and the remaining connections
-    /// are closed. Its hard step: all connections are closed immediately.
+    /// Serves `routes` to callers that `guard` admits, and health and reflection to all, until `shutdown`. At the soft
+    /// step, health reports `NOT_SERVING`, the port closes, calls in progress complete, and connections end. At the
+    /// hard step, all connections end.
     ///
     /// # Errors
     /// If the descriptor set cannot be read.
@@ -157,7 +155,7 @@ impl GrpcServer {
         let rates = Rates::new(self.config.clients.calls_per_second);
         let handler = ServiceBuilder::new()
             .layer(calls.clone())
-            // The innermost layer, so that refused calls are traced, counted and logged like others.
+            // Innermost: refused calls are traced, counted and logged like others.
             .layer(AuthLayer::new(guard, rates))
             // Before admission: a refused caller need not send its message.
             .layer(AdmissionLayer::new(&self.config, streams))
@@ -171,7 +169,7 @@ impl GrpcServer {
         let serving = connections::serve(self.listener, connection, places, &ending);
         let end = async {
             shutdown.soft.cancelled().await;
-            // First, because clients and balancers must stop sending before calls are refused.
+            // First: clients and balancers must stop sending before calls are refused.
             health.drain();
             ending.drain.cancel();
             drained(&calls, &shutdown).await;
@@ -193,8 +191,7 @@ impl GrpcServer {
     }
 }
 
-/// Waits until the connections can be closed: the calls in progress have ended and clients had time to disconnect, or
-/// the hard step has begun. So a hanging client does not delay the shutdown.
+/// Waits until the calls in progress have ended and clients had time to disconnect, or until the hard step.
 async fn drained(calls: &rpc::RpcLayer, shutdown: &Shutdown) {
     let quiet = async {
         calls.quiet().await;

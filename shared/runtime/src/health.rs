@@ -1,8 +1,8 @@
-//! `grpc.health.v1.Health`: nothing serves until it is ready, nothing serves while its database is unavailable or
-//! accepts no writes, and `NOT_SERVING` is the first step of a shutdown.
+//! `grpc.health.v1.Health`: a service serves while its database is available and accepts writes. `NOT_SERVING` is the
+//! first step of a shutdown.
 //!
-//! One state has all names. The services' own names (and `""`, the whole process) follow the check of
-//! [`Health::watch`]. Further names, such as the broker's, are set separately and affect nothing else.
+//! The services' own names (and `""`, the whole process) follow the check of [`Health::watch`]. Further names, such as
+//! the broker's, are set separately and affect nothing else.
 
 mod service;
 mod state;
@@ -15,7 +15,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use state::State;
 
-/// The name of the whole process.
+/// Of the whole process.
 const WHOLE: &str = "";
 
 /// The health of one gRPC server. Clones share it.
@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// The health of a server with these gRPC services, by full name. Reflection lists the same.
+    /// For these gRPC services, by full name. Reflection lists the same.
     pub fn new(services: &[&str]) -> Self {
         let services: Arc<[String]> = services.iter().map(ToString::to_string).collect();
         let names = services.iter().cloned().chain([WHOLE.to_owned()]);
@@ -61,18 +61,18 @@ impl Health {
         self.state.borrow().serving(name)
     }
 
-    /// Sets everything to `NOT_SERVING` permanently; open `Watch` calls get it and end.
+    /// Sets everything to `NOT_SERVING` permanently; open `Watch` calls end.
     pub fn drain(&self) {
         self.state
             .send_if_modified(|state| !std::mem::replace(&mut state.draining, true));
     }
 
-    /// The full names of the services, without `""` and further names.
+    /// Without `""` and further names.
     pub(crate) fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// The gRPC service, for the server. It accepts gzip, because clients may be configured to compress.
+    /// Accepts gzip: clients may be configured to compress.
     pub(crate) fn server(&self) -> HealthServer<service::HealthService> {
         let service = service::HealthService::new(self.state.subscribe());
         HealthServer::new(service).accept_compressed(tonic::codec::CompressionEncoding::Gzip)

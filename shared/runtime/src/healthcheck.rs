@@ -1,8 +1,7 @@
 //! `healthcheck`, the first argument of each of our programs: asks a running server whether it serves, for images
 //! without other tools.
 //!
-//! It needs no settings of the service except the address. Its exit codes are those of `grpc_health_probe`, which
-//! supervisors know.
+//! It needs only the address of the service. Its exit codes are those of `grpc_health_probe`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -85,7 +84,6 @@ struct Args {
     rpc_timeout: Duration,
 }
 
-/// Why the server is not known to serve.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
@@ -109,8 +107,7 @@ impl Failure {
     }
 }
 
-/// Asks if `args` (with the program's name first) request it; otherwise does nothing. The program has `servers`
-/// consecutive ports from `default_port`: all are asked.
+/// Asks `servers` consecutive ports from `default_port` if `args` (with the program's name first) request it.
 pub fn asked(
     args: impl IntoIterator<Item = OsString>,
     default_port: u16,
@@ -125,7 +122,6 @@ pub fn asked(
     let args = match Args::try_parse_from([OsString::from(name)].into_iter().chain(args)) {
         Ok(args) => args,
         Err(error) => {
-            // Printing fails if the terminal is gone.
             let _ = error.print();
             return Some(ExitCode::from(u8::from(error.use_stderr())));
         }
@@ -160,8 +156,7 @@ fn ask_all(args: &Args, first: SocketAddr, servers: u16) -> Result<(), Failure> 
     }))
 }
 
-/// Combines the answers of several servers: the first failure. With a name, it is enough that the one server that knows
-/// it serves.
+/// The first failure. With a name, it is enough that the one server that knows it serves.
 fn together(answers: impl Iterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
     let mut serves = false;
     let mut unknown = None;
@@ -181,7 +176,7 @@ fn together(answers: impl Iterator<Item = Result<(), Failure>>) -> Result<(), Fa
 async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Result<(), Failure> {
     let no_connection = |source: tonic::transport::Error| Failure::Connect {
         addr,
-        // The outer text is generic; the innermost error has the cause.
+        // The innermost error has the cause.
         reason: innermost(&source),
     };
     let channel = connect(args, addr, tls).await.map_err(no_connection)?;

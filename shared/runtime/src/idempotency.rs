@@ -1,8 +1,8 @@
 //! Idempotent calls: a `request_id` stands for one effect and its answer (AIP-155).
 //!
 //! A command claims its call in the transaction of its effect, and stores the answer before the commit. A repeated
-//! call, also a concurrent one, waits for that commit and gets the first answer. A rollback leaves nothing, and the
-//! next call is the first. Answers are kept for [`RETENTION`].
+//! call, also a concurrent one, waits for that commit and gets the first answer. After a rollback, the next call is the
+//! first. Answers are kept for [`RETENTION`].
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ mod cleaning;
 
 pub use cleaning::{clean, clean_up};
 
-/// The minimum time that an answer is kept, as the proto files state.
+/// The minimum, as the proto files state.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 /// One call with a `request_id`.
@@ -32,7 +32,7 @@ pub struct Call {
     request_hash: String,
 }
 
-/// The `request_id` was used for a call of the same caller and method with other content.
+/// The same caller and method used the `request_id` with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request_id was used for a request with other content; use a new one")]
 pub struct Reused;
@@ -50,7 +50,7 @@ pub enum ClaimError {
 
 impl Call {
     /// Reads the `request_id` of a request; `None` without one. `caller` is empty for public methods. `request` is the
-    /// encoded request without data that must not be stored in any form: a plain hash of a password allows guessing it.
+    /// encoded request without data that must not be stored: a plain hash of a password allows guessing it.
     pub fn read(
         caller: &str,
         method: &'static str,
@@ -79,8 +79,8 @@ impl Call {
     }
 }
 
-/// Claims `call` for this transaction. `None` for the first call, otherwise the stored answer. Waits for another
-/// transaction that has claimed it.
+/// Claims `call` for this transaction. `None` for the first call, otherwise the stored answer. Waits for a transaction
+/// that has claimed it.
 pub async fn claim(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -91,8 +91,7 @@ pub async fn claim(
     claim_or_find(db, call, None).await
 }
 
-/// As [`claim`], but stores `response` as the answer in the same statement: for a command that knows its answer before
-/// it begins.
+/// As [`claim`], but stores `response` as the answer in the same statement.
 pub async fn claim_with(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -127,7 +126,7 @@ async fn claim_or_find(
     answered(db, Some(call)).await
 }
 
-/// The stored answer to `call`, if any. For expensive work before the transaction.
+/// For expensive work before the transaction.
 pub async fn answered(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -150,8 +149,8 @@ pub async fn answered(
     Ok(Some(response.ok_or_else(unanswered)?))
 }
 
-/// Stores the answer to a call that this transaction has claimed. It must contain no secrets, and no personal data that
-/// may have to be erased earlier.
+/// Stores the answer to a claimed call. It must contain no secrets, and no personal data that may have to be erased
+/// earlier.
 pub async fn keep(
     db: &impl ConnectionTrait,
     call: Option<&Call>,

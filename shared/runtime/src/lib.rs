@@ -1,7 +1,6 @@
 //! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
-//! It knows no service, event or broker. The crate `service` connects it with the others, and flattens the sections of
-//! [`config`] into the settings of every service.
+//! It knows no service, event or broker; the crate `service` connects it with them.
 #![forbid(unsafe_code)]
 
 pub mod address;

@@ -1,8 +1,7 @@
 //! The shutdown of a process: first soft, then hard, without losing a task.
 //!
-//! Everything that runs gets a [`Shutdown`] as a parameter, so that several services can share a process. [`Tasks`]
-//! holds background tasks: a task that ends unasked fails the whole process, because a service without its relay or
-//! consumer only looks alive.
+//! Everything that runs gets a [`Shutdown`] as a parameter, so several services can share a process. If a task of
+//! [`Tasks`] ends unasked, the process fails: a service without its relay or consumer only looks alive.
 
 mod signals;
 mod tasks;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use tasks::Tasks;
 
-/// The two steps of a shutdown: `soft` requests it, `hard` cuts off what is left.
+/// `soft` requests the shutdown, `hard` cuts off what is left.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     /// Start nothing new, finish work in progress.
@@ -27,7 +26,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nothing is requested yet; `grace` is the time between soft and hard.
+    /// `grace` is the time between soft and hard.
     pub fn new(grace: Duration) -> Self {
         Self {
             soft: CancellationToken::new(),
@@ -37,8 +36,8 @@ impl Shutdown {
         }
     }
 
-    /// Soft now, hard after the grace period. A repetition changes nothing. Outside a Tokio runtime there is no timer,
-    /// so hard follows immediately.
+    /// Soft now, hard after the grace period. A repetition changes nothing. Outside a Tokio runtime, hard follows
+    /// immediately.
     #[expect(
         clippy::disallowed_methods,
         reason = "the timer must outlive every tracked task, because it cuts them off"

@@ -1,4 +1,4 @@
-//! One page of a list, in requests and answers, the same for every list (AIP-158).
+//! One page of a list, in requests and answers (AIP-158).
 //!
 //! A list is ordered by id, newest first. Its query reads [`Page::limit`] rows before [`Page::before`]; [`Page::cut`]
 //! builds the answer.
@@ -17,7 +17,6 @@ pub struct Page {
     size: u64,
     /// The last id of the previous page; none for the first page.
     pub before: Option<Uuid>,
-    /// The list of the token.
     list: String,
 }
 
@@ -55,7 +54,7 @@ impl Page {
         self.size + 1
     }
 
-    /// The rows of the page from those that were `found`, and the token of the next page, empty at the end.
+    /// The rows of the page, and the token of the next page, empty at the end.
     pub fn cut<T>(
         &self,
         mut found: Vec<T>,
@@ -72,7 +71,7 @@ impl Page {
         (found, next)
     }
 
-    /// The token of the page after `last`. For a list with pages that may be shorter than requested.
+    /// The token of the page after `last`, for a list with pages that may be shorter than requested.
     pub fn after(&self, last: Uuid, tokens: &PageTokens) -> String {
         tokens.issue(last, &self.list)
     }

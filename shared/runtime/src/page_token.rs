@@ -1,7 +1,7 @@
 //! The position of a client in a list: the last id that it has seen, bound to the list's filter and authenticated.
 //!
-//! A token that was changed, invented, or belongs to another filter is refused. A token stays valid as long as the
-//! deployment's key, across restarts and replicas. It grants nothing: a caller needs the right to the list anyway.
+//! A changed or foreign token is refused. A token stays valid as long as the deployment's key. It grants nothing: a
+//! caller needs the right to the list anyway.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
-/// The first byte. Another layout gets another number.
+/// Of another layout: another number.
 const VERSION: u8 = 1;
 const KEY_BYTES: usize = 32;
 const ID_BYTES: usize = 16;
@@ -26,8 +26,7 @@ pub struct PageTokens {
 pub struct NotOurs;
 
 impl PageTokens {
-    /// With the deployment's key, which the first start writes into the table `angarium_page_token_key` and later ones
-    /// read.
+    /// With the deployment's key, which the first start writes into the table `angarium_page_token_key`.
     ///
     /// # Errors
     /// If the database cannot be used, or the system has no randomness.
@@ -66,7 +65,7 @@ impl PageTokens {
     /// The last id of the previous page.
     ///
     /// # Errors
-    /// If the token was not issued by [`issue`](Self::issue), or for another filter.
+    /// If [`issue`](Self::issue) did not make the token for this filter.
     pub fn read(&self, token: &str, filter: &str) -> Result<Uuid, NotOurs> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| NotOurs)?;
         let Some(([VERSION], rest)) = token.split_first_chunk() else {
@@ -81,7 +80,7 @@ impl PageTokens {
     }
 }
 
-/// A new random key, as text for the database; `None` if the system has no randomness.
+/// A new random key, as text; `None` if the system has no randomness.
 pub fn new_key() -> Option<String> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).ok()?;

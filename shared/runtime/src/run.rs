@@ -1,8 +1,8 @@
-//! The whole life of a process, so that a service's `main.rs` has a few lines.
+//! The whole life of a process.
 //!
-//! First the configuration, before anything is opened; then the umask, so that only the owner may read new files; then
-//! runtime, TLS provider, telemetry and signals; then the service. Telemetry is always flushed. Exit codes: 0 success,
-//! 64 wrong configuration, the code of an [`ExitWith`], 1 everything else.
+//! In this order: the configuration, before anything is opened; the umask, so that only the owner may read new files;
+//! runtime, TLS provider, telemetry and signals; the service. Telemetry is always flushed. Exit codes: 0 success, 64
+//! wrong configuration, the code of an [`ExitWith`], 1 everything else.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -22,16 +22,15 @@ use crate::lifecycle::Shutdown;
 use crate::telemetry::{self, report};
 use crate::tls_provider::install_tls_provider;
 
-/// The command of a service that applies missing migrations.
 const MIGRATE: &str = "migrate";
-/// For the `--help` of a service with a database.
+/// For `--help`.
 pub const HINT: &str = "The first argument may be a command: `healthcheck` asks a running server whether it serves (see \
     `healthcheck --help`), `migrate` applies the missing migrations.";
 
-/// What still runs when everything has ended gets this long.
+/// For blocking calls at the end.
 const STUCK: Duration = Duration::from_millis(50);
 
-/// After the hard step nothing may take long any more.
+/// After the hard step.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Loads the configuration `S` and runs `service` until it returns, unless only [`healthcheck`] was requested. `run`
@@ -44,8 +43,8 @@ where
     start::<S, _>(service, std::env::args_os().collect(), run)
 }
 
-/// As [`main`], for a service with a database: with `migrate` as the first of its arguments, the program runs `migrate`
-/// and ends. `args` begin with the program's name, as [`std::env::args_os`] does.
+/// As [`main`]; with `migrate` as the first argument, the program runs `migrate` and ends. `args` begin with the
+/// program's name.
 pub fn main_with_database<S, M, F>(
     service: &'static str,
     mut args: Vec<OsString>,
@@ -108,10 +107,10 @@ pub fn report_migrations(service: &str, applied: &[String]) -> anyhow::Result<()
     answer(&said)
 }
 
-/// Writes the answer of a command to stdout. A reader that has seen enough, as `head` has, is no error.
+/// Writes the answer of a command to stdout. A reader that stops early, such as `head`, is no error.
 ///
 /// # Errors
-/// Where nothing can be written, as on a full disk.
+/// If nothing can be written, as on a full disk.
 pub fn answer(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -121,7 +120,7 @@ pub fn answer(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The part of [`main`] after the configuration: for programs with subcommands, which load their own.
+/// [`main`] after the configuration: for programs with subcommands, which load their own.
 pub fn process<F>(
     service: &'static str,
     telemetry: &TelemetryConfig,
@@ -132,7 +131,7 @@ pub fn process<F>(
 where
     F: AsyncFnOnce(Shutdown) -> anyhow::Result<()>,
 {
-    // Before any file is opened and any thread runs: databases, queue files and mails contain personal data and codes.
+    // Before any file is opened and any thread runs: databases, queue files and mails contain personal data.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let (runtime, guard) = match prepare(service, telemetry) {
         Ok(prepared) => prepared,
@@ -152,15 +151,14 @@ where
             ExitWith::code_of(&error).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     };
-    // While the runtime exists, because it sends the last spans and lines.
+    // While the runtime exists: it sends the last spans and lines.
     drop(guard);
-    // A blocking call that is stuck, as the look-up of a name is, must not keep the process; nothing durable depends on it.
+    // A blocking call, such as the look-up of a name, must not keep the process.
     runtime.shutdown_timeout(STUCK);
     code
 }
 
-/// A multi-thread runtime with at least two workers: with one, a task that blocks its thread for a moment (a flush, a
-/// hash) would stop the health service as well.
+/// At least two workers: with one, a task that blocks its thread for a moment would stop the health service as well.
 pub fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     tokio::runtime::Builder::new_multi_thread()
@@ -195,7 +193,7 @@ where
     };
     tokio::select! {
         ended = AssertUnwindSafe(run(shutdown)).catch_unwind() => {
-            // The panic hook has logged message and place.
+            // The panic hook has logged it.
             ended.unwrap_or_else(|_| Err(anyhow!("it panicked")))
         }
         () = overdue => Err(anyhow!("it did not end within the grace period")),

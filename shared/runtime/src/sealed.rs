@@ -9,10 +9,10 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The first byte. Another layout gets another number.
+/// Of another layout: another number.
 const VERSION: u8 = 1;
 
-/// A deployment's secret, from which keys are derived. It has no `Debug`.
+/// A deployment's secret, from which keys are derived. No `Debug`.
 #[derive(Clone)]
 pub struct MasterKey {
     setting: &'static str,
@@ -20,7 +20,7 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// The default in development. It is public, because it is in this file.
+    /// The public default in development.
     pub const WELL_KNOWN: &'static str = "angarium in development: this key is known to everybody";
 
     /// The value of `setting`.
@@ -38,7 +38,7 @@ impl MasterKey {
         self.secret.expose_secret() == Self::WELL_KNOWN
     }
 
-    /// Warns if the key protects nothing. Call it at the start of the service.
+    /// Call it at the start of the service.
     pub fn warn_if_well_known(&self) {
         if self.is_well_known() {
             let setting = self.setting;
@@ -74,8 +74,7 @@ impl MasterKey {
         self.secret.expose_secret().len()
     }
 
-    /// Whether it may be random: not one repeated text, not few different characters, not a sequence. This is an upper
-    /// bound of an attacker's effort: a key that passes may still be weak.
+    /// Not repeated text, few characters or a sequence. A key that passes may still be weak.
     pub(crate) fn looks_random(&self) -> bool {
         let bytes = self.secret.expose_secret().as_bytes();
         let is_repeated =
@@ -94,7 +93,7 @@ impl MasterKey {
         let filled = extracted
             .expand(&purpose, HKDF_SHA256)
             .and_then(|okm| okm.fill(bytes));
-        // HKDF refuses lengths past 255 hashes; this is one hash.
+        // HKDF refuses only more than 255 hashes.
         debug_assert!(filled.is_ok());
     }
 }
@@ -102,7 +101,7 @@ impl MasterKey {
 /// Less than 32 random characters of base 16 have.
 const MIN_BITS: f64 = 80.0;
 
-/// The entropy of `bytes`, from the frequency of each value.
+/// From the frequency of each value.
 fn bits(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     for byte in bytes {
@@ -113,13 +112,13 @@ fn bits(bytes: &[u8]) -> f64 {
     occurring.map(|count| count * (all / count).log2()).sum()
 }
 
-/// Encrypts and decrypts. It has no `Debug`.
+/// Encrypts and decrypts. No `Debug`.
 #[derive(Clone)]
 pub struct SealingKey {
     bytes: [u8; 32],
 }
 
-/// Why a value cannot be sealed or opened. Without details on purpose.
+/// Why a value cannot be sealed or opened; without details on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The system has no randomness.
@@ -148,10 +147,10 @@ impl SealingKey {
         Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
-    /// The secret, if it was sealed with this key and `context`.
+    /// The secret.
     ///
     /// # Errors
-    /// [`SealError::NotOurs`].
+    /// [`SealError::NotOurs`] with another key or `context`.
     pub fn open(&self, sealed: &[u8], context: &str) -> Result<Vec<u8>, SealError> {
         let Some(([VERSION], rest)) = sealed.split_first_chunk() else {
             return Err(SealError::NotOurs);
@@ -177,7 +176,7 @@ impl SealingKey {
     }
 }
 
-/// Makes digests that need the key, so that the content cannot be guessed from them.
+/// Makes digests from which the content cannot be guessed without the key.
 #[derive(Clone)]
 pub struct DigestKey(hmac::Key);
 

@@ -1,7 +1,7 @@
 //! A running service: its gRPC server, health and workers, shut down in the order of their dependencies.
 //!
-//! At the shutdown, calls and workers end first and finish their work. The part that processes their results (the
-//! publishing of committed events) is notified after the last of them has ended, and ends last.
+//! First calls and workers finish their work. The part that processes their results (the publishing of committed
+//! events) ends last.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Service {
     pub guard: Guard,
     /// The descriptor set, for reflection.
     pub descriptor_set: &'static [u8],
-    /// Its own database: while it is unavailable or accepts no writes, the service does not serve.
+    /// Its own database: without it, or without writes, the service does not serve.
     pub database: Database,
     /// Raised by every failed statement of that database.
     pub doubt: Doubt,
@@ -86,8 +86,8 @@ impl Serving {
         serving
     }
 
-    /// Adds a health name for a part that the service can run without: `angarium.order.v1.OrderService/broker` for
-    /// `broker`. It shows whether the part is `there`, and changes nothing else.
+    /// Adds a health name for an optional part: `angarium.order.v1.OrderService/broker` for `broker`. It shows whether
+    /// the part is `there`, and changes nothing else.
     pub fn report(&mut self, part: &str, mut there: watch::Receiver<bool>) {
         let name = format!("{}/{part}", self.name);
         let (health, stop) = (self.health.clone(), self.shutdown.soft.clone());
@@ -97,7 +97,7 @@ impl Serving {
                 while there.changed().await.is_ok() {
                     health.set(&name, *there.borrow_and_update());
                 }
-                // The sender is gone, so the state is unknown.
+                // Without the sender, the state is unknown.
                 health.set(&name, false);
                 std::future::pending::<()>().await;
             };
@@ -106,8 +106,8 @@ impl Serving {
         });
     }
 
-    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`, or is dropped then: a statement may hang.
-    /// So it is for work that another process repeats.
+    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`, or is dropped, because a statement
+    /// may hang: another process must be able to repeat its work.
     pub fn beside<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -118,7 +118,7 @@ impl Serving {
         });
     }
 
-    /// As [`beside`](Self::beside), for a worker that finishes what it has begun, in its own time.
+    /// As [`beside`](Self::beside), for a worker that finishes what it has begun.
     pub fn beside_to_its_end<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,5 +1,4 @@
-//! Room for so many at a time: in all, and of them so many of one address and of one user, so that no one takes it from the
-//! others.
+//! Limits a number in total, per address and per user, so that no caller takes the room of the others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 
 use crate::address::ClientAddress;
 
-/// How many have room at a time. `None`: as many as there is room for in all.
+/// How many have room at a time. `None`: no limit of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// In all.
@@ -27,7 +26,7 @@ pub struct Slots {
     taken: Arc<Mutex<Taken>>,
 }
 
-/// Those without a slot are in no map.
+/// Only those with a slot are in the maps.
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
@@ -35,7 +34,7 @@ struct Taken {
     by_user: HashMap<Uuid, usize>,
 }
 
-/// One of the slots, given back when dropped.
+/// Given back when dropped.
 #[derive(Debug)]
 pub struct Slot {
     address: ClientAddress,
@@ -48,9 +47,9 @@ pub struct Slot {
 pub enum Full {
     /// All are taken.
     All,
-    /// The address has as many as one may have.
+    /// The limit of the address is reached.
     Address(ClientAddress, usize),
-    /// The user has as many as one may have.
+    /// The limit of the user is reached.
     User(Uuid, usize),
 }
 
@@ -63,7 +62,7 @@ impl Slots {
         }
     }
 
-    /// One for this user, at this address.
+    /// A slot for this user, at this address.
     ///
     /// # Errors
     /// [`Full`].

@@ -1,8 +1,7 @@
 //! Error answers in the form of AIP-193: each has a `google.rpc.ErrorInfo` with our domain and a stable reason, and the
 //! detail that fits its code.
 //!
-//! Messages are for callers: they never contain SQL, a path or a driver's text. The real cause is logged once, where it
-//! becomes a status.
+//! Messages never contain SQL, a path or a driver's text. The cause is logged once, where it becomes a status.
 
 mod refused;
 #[cfg(test)]
@@ -23,24 +22,23 @@ pub(crate) use transport::{
 };
 pub use violations::{Violation, Violations};
 
-/// The domain of every `ErrorInfo`: with the reason it identifies an error globally.
+/// With the reason it identifies an error globally.
 pub const DOMAIN: &str = "angarium";
 
-/// The length at which values from a request are cut in an answer, because it travels in headers, and clients refuse
-/// more than 8 KiB (grpcio's soft limit).
+/// Of values from a request: an answer travels in headers, and clients refuse more than 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
-/// By then, a service that requested the keys has usually received them.
+/// By then, a service usually has the requested keys.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
-/// The reason of a call whose transaction was ended by a conflict.
+/// The transaction of the call was ended by a conflict.
 pub(crate) const TRANSACTION_CONFLICT: &str = "TRANSACTION_CONFLICT";
 /// By then, the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
-/// An operator must free space first; then health says `SERVING` again.
+/// An operator must free space first.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(10);
 
-/// Invalid fields, all at once. Reason `VALIDATION_FAILED`.
+/// Invalid fields. Reason `VALIDATION_FAILED`.
 pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     let message = violations::summary(&violations);
     let mut details = details("VALIDATION_FAILED", &[]);
@@ -50,14 +48,14 @@ pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// The `request_id` was used for another request. Reason `REQUEST_ID_REUSED`.
+/// Reason `REQUEST_ID_REUSED`.
 pub(crate) fn request_id_reused(message: String) -> Status {
     let mut details = details("REQUEST_ID_REUSED", &[]);
     details.add_bad_request_violation("request_id", message.as_str());
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// There is no such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
+/// No such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
 pub fn not_found(
     reason: &str,
     resource_type: &str,
@@ -67,8 +65,7 @@ pub fn not_found(
     resource(Code::NotFound, reason, resource_type, name, message.into())
 }
 
-/// As [`not_found`], but the event of the resource may still be on its way: the same call may succeed after
-/// `retry_after`.
+/// As [`not_found`], but the event of the resource may still come.
 pub fn not_known_yet(
     reason: &str,
     resource_type: &str,
@@ -82,7 +79,7 @@ pub fn not_known_yet(
     Status::with_error_details(Code::NotFound, message, details)
 }
 
-/// A unique value exists already, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
+/// A unique value is taken, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
 pub fn already_exists(
     reason: &str,
     resource_type: &str,
@@ -98,8 +95,8 @@ pub fn already_exists(
     )
 }
 
-/// The state of the resource forbids it. `kind` is the class of the precondition (`ORDER_STATE`), `subject` the
-/// resource, `description` the required state.
+/// The state of the resource forbids it. `kind`: the class of the precondition (`ORDER_STATE`); `subject`: the
+/// resource; `description`: the required state.
 pub fn failed_precondition(
     reason: &str,
     kind: &str,
@@ -113,7 +110,7 @@ pub fn failed_precondition(
     Status::with_error_details(Code::FailedPrecondition, description, details)
 }
 
-/// The call has no valid access token. Only the log has the cause.
+/// No valid access token. Only the log has the cause.
 pub fn unauthenticated() -> Status {
     let message =
         "the call needs a valid access token in its metadata, as `authorization: Bearer TOKEN`";
@@ -124,12 +121,12 @@ pub fn unauthenticated() -> Status {
     )
 }
 
-/// The caller is not authenticated: by a password, or by a token that is exchanged for another.
+/// A wrong password, or a wrong token of another kind.
 pub fn not_authenticated(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Unauthenticated, message, details(reason, &[]))
 }
 
-/// The caller has tried too often, and may retry after `retry_after`. Reason `TOO_MANY_ATTEMPTS`.
+/// Reason `TOO_MANY_ATTEMPTS`.
 pub fn too_many_attempts(retry_after: Duration) -> Status {
     let mut details = details("TOO_MANY_ATTEMPTS", &[]);
     details.set_retry_info(Some(retry_after));
@@ -147,7 +144,7 @@ pub fn token_expired() -> Status {
     )
 }
 
-/// The token may be valid, but its key was not announced to this service yet. Reason `KEY_UNKNOWN`.
+/// Reason `KEY_UNKNOWN`.
 pub(crate) fn key_unknown() -> Status {
     let mut details = details("KEY_UNKNOWN", &[]);
     details.set_retry_info(Some(RETRY_WITHOUT_KEY));
@@ -155,7 +152,7 @@ pub(crate) fn key_unknown() -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// The caller may not do it, or the resource does not exist: one answer for both, which reveals nothing.
+/// One answer for a forbidden and a missing resource, which reveals nothing.
 pub fn permission_denied() -> Status {
     let message = "permission denied, or it does not exist";
     Status::with_error_details(
@@ -165,18 +162,18 @@ pub fn permission_denied() -> Status {
     )
 }
 
-/// The server has no such method, or no rule for it.
+/// No method or no rule.
 pub(crate) fn unknown_method() -> Status {
     let message = "this server has no such method";
     Status::with_error_details(Code::Unimplemented, message, details("METHOD_UNKNOWN", &[]))
 }
 
-/// A lost race: the caller must read again and repeat the whole step.
+/// A lost race: the caller must read again and repeat the step.
 pub fn aborted(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Aborted, message, details(reason, &[]))
 }
 
-/// A dependency is unavailable. The only code that clients retry automatically, after `retry_after`.
+/// Clients retry only this code automatically, after `retry_after`.
 pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));
@@ -184,7 +181,7 @@ pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// The service is overloaded; the same call may succeed after `retry_after`.
+/// The service is overloaded.
 pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));
@@ -192,8 +189,7 @@ pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// A caller has used up a quota, and may continue after `retry_after`. `subject` is `user:ID` or `address:ADDRESS`;
-/// `quota` describes the limit.
+/// A quota is used up until `retry_after`. `subject` is `user:ID` or `address:ADDRESS`; `quota` describes the limit.
 pub fn quota_exceeded(reason: &str, subject: &str, quota: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[("subject", subject)]);
     details.set_retry_info(Some(retry_after));
@@ -202,7 +198,6 @@ pub fn quota_exceeded(reason: &str, subject: &str, quota: &str, retry_after: Dur
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// A caller exceeds `per_second`.
 pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
     let quota = format!("{per_second} calls per second");
     quota_exceeded("RATE_LIMITED", subject, &quota, retry_after)
@@ -214,9 +209,8 @@ pub fn internal() -> Status {
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
 }
 
-/// The status of a failed statement: `RESOURCE_EXHAUSTED` if the disk under the database is full, `UNAVAILABLE` if the
-/// database is unavailable, `ABORTED` if two calls conflict, `INVALID_ARGUMENT` if a text has a NUL, otherwise `INTERNAL`.
-/// Logs the error, so that the caller need not.
+/// The status of a failed statement: `RESOURCE_EXHAUSTED` on a full disk, `UNAVAILABLE` without the database, `ABORTED`
+/// if two calls conflict, `INVALID_ARGUMENT` if a text has a NUL, otherwise `INTERNAL`. Logs the error.
 pub fn database(error: &DbErr) -> Status {
     if store::is_conflict(error) {
         tracing::info!(%error, "a transaction was ended by a conflict");
@@ -238,7 +232,7 @@ pub fn database(error: &DbErr) -> Status {
     internal()
 }
 
-/// A text of the request has a NUL, which PostgreSQL does not store.
+/// PostgreSQL stores no NUL.
 fn unstorable_text() -> Status {
     let message = "a text of the request has a character that cannot be stored (NUL)";
     Status::with_error_details(
@@ -248,13 +242,13 @@ fn unstorable_text() -> Status {
     )
 }
 
-/// The database is unavailable, which was already detected and logged.
+/// The failure is already logged.
 pub(crate) fn database_unavailable() -> Status {
     unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
 }
 
-/// The disk under the database is full. Clients do not retry this code automatically: an operator must act, which takes
-/// longer than a client waits. `google.rpc.Code` documents a full file system under `RESOURCE_EXHAUSTED`.
+/// Clients do not retry this code automatically: an operator must act first. `google.rpc.Code` documents a full file
+/// system under `RESOURCE_EXHAUSTED`.
 fn database_full() -> Status {
     let mut details = details("DATABASE_FULL", &[]);
     details.set_retry_info(Some(RETRY_AFTER_FULL));
@@ -262,7 +256,7 @@ fn database_full() -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// Two transactions conflicted, and the database ended this one. It had no effect.
+/// The database ended this transaction; it had no effect.
 pub(crate) fn transaction_conflict() -> Status {
     let mut details = details(TRANSACTION_CONFLICT, &[]);
     details.set_retry_info(Some(RETRY_AFTER_CONFLICT));
@@ -270,7 +264,7 @@ pub(crate) fn transaction_conflict() -> Status {
     Status::with_error_details(Code::Aborted, message, details)
 }
 
-/// The call took longer than `limit`. The caller does not know the outcome.
+/// The caller does not know the outcome.
 pub fn deadline_exceeded(limit: Duration) -> Status {
     let limit = humantime::format_duration(limit).to_string();
     let message = format!("the call did not end within {limit}");

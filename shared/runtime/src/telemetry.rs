@@ -1,7 +1,7 @@
 //! Logs, traces and metrics.
 //!
-//! Every RPC and every handled message has a trace id, generated here or taken from the caller, and every log line has
-//! it. If an OTLP endpoint is set, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
+//! Every RPC and every handled message has a trace id, and every log line has it. With an OTLP endpoint, all three
+//! signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
 mod certificates;
@@ -36,10 +36,10 @@ use export::Providers;
 use human::Human;
 use libraries::LIBRARIES;
 
-/// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
+/// lapin logs each returned message with its body, which contains personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
 
-/// The fields that an exported log record takes from the spans around it.
+/// An exported log record takes these from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
     "correlation_id",
     "event.id",
@@ -62,8 +62,8 @@ impl Drop for Guard {
     }
 }
 
-/// Sets up logs, traces and metrics, and the W3C propagators, once per process. Tests may omit it: then spans have no
-/// ids, and everything else works. Needs the context of a Tokio runtime.
+/// Sets up logs, traces and metrics, and the W3C propagators, once per process. Without it, as in tests, spans have no
+/// ids. Needs the context of a Tokio runtime.
 ///
 /// # Errors
 /// An unreadable filter, unsupported values of `OTEL_*` variables, or a second call.
@@ -87,7 +87,7 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
             .event_format(Human)
-            // There is nowhere to say that stderr is closed.
+            // A closed stderr cannot be reported.
             .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
@@ -130,7 +130,7 @@ fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.is_span()
 }
 
-/// The SDK says at each export that it failed; [`outlet`] says once that telemetry is lost.
+/// The SDK reports each failed export; [`outlet`] reports once that telemetry is lost.
 fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
     const REPEATED: [&str; 5] = [
         ".AfterShutdown",
@@ -143,7 +143,7 @@ fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
     !target.starts_with("opentelemetry") || !REPEATED.iter().any(|said| name.contains(said))
 }
 
-/// Our own spans. Spans below INFO are details inside a call or an event, needed only for traces.
+/// Spans below INFO are details, needed only for traces.
 fn traced(exports: bool) -> Targets {
     let level = if exports {
         LevelFilter::DEBUG
@@ -154,7 +154,7 @@ fn traced(exports: bool) -> Targets {
     Targets::new().with_default(level).with_targets(libraries)
 }
 
-/// A panic is a normal log line, so that collectors of JSON see it.
+/// Collectors of JSON see it as a log line.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");

@@ -1,7 +1,7 @@
 //! The TLS provider of the process.
 
-/// Makes `ring` the TLS provider of the process. Several libraries use rustls; without a choice the first connection
-/// panics. A repeated call is harmless.
+/// Makes `ring` the TLS provider of the process: without a choice, the first connection of rustls panics. A repeated
+/// call is harmless.
 pub fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,6 +1,4 @@
-//! The flags and variables of a service: the common ones and its own.
-//!
-//! All mistakes are reported together, also those in the service's own settings.
+//! The flags and variables of a service, the common ones and its own. All mistakes are reported together.
 
 use std::path::PathBuf;
 
@@ -80,7 +78,7 @@ impl CommonArgs {
     /// The clap ids of settings that may also come from a file.
     pub const SECRETS: [&'static str; 2] = ["database_url", "amqp_url"];
 
-    /// Validates the settings of a service in its own process: with its own database server and broker.
+    /// Validates, for a service in its own process with its own database server and broker.
     pub fn check(self, default_port: u16, problems: &mut Problems) -> (Known, Option<Common>) {
         let mode = self.mode.check(problems);
         let grpc = self.grpc.check(default_port, mode, problems);

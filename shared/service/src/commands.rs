@@ -1,7 +1,7 @@
-//! The database for a service's commands. Each command begins here, with the call that it answers.
+//! The database for a service's commands.
 //!
-//! Guarantees: a call with a `request_id` has one effect. A command cannot commit without storing its answer for
-//! repeated calls: the type of its transaction has no other end.
+//! Guarantees: a call with a `request_id` has one effect. A command cannot commit without its answer for repeated
+//! calls: the type of its transaction has no other end.
 
 use std::ops::Deref;
 
@@ -67,19 +67,19 @@ pub struct CommandStore {
 
 /// The beginning of a command.
 pub enum Begun<C> {
-    /// A repeated call; this is the first answer. Nothing is left to do.
+    /// A repeated call, with the first answer. Nothing is left to do.
     Replay(Vec<u8>),
     /// The first call, with its transaction.
     Fresh(C),
 }
 
-/// The transaction of a command without an answer yet. Dropping it rolls back.
+/// A transaction without an answer yet. Dropping it rolls back.
 pub struct Command<'a> {
     transaction: Transaction,
     call: Option<&'a Call>,
 }
 
-/// The transaction of a command that began with its answer. Dropping it rolls back both.
+/// A transaction that began with its answer. Dropping it rolls back both.
 pub struct AnsweredCommand {
     transaction: Transaction,
 }
@@ -95,7 +95,7 @@ impl CommandStore {
         self.store.connection()
     }
 
-    /// Begins the command for `call`, and claims the call. Waits if another command has claimed the same call.
+    /// Begins the command for `call`, and claims the call. Waits for a command that has claimed it.
     ///
     /// # Errors
     /// If the outbox is over its budget, the `request_id` was used with other content, or the database refuses.
@@ -111,8 +111,7 @@ impl CommandStore {
         })
     }
 
-    /// As [`begin`](Self::begin), but stores `answer` in the statement that claims the call: for a command that knows
-    /// its answer before it begins.
+    /// As [`begin`](Self::begin), but stores `answer` in the statement that claims the call.
     ///
     /// # Errors
     /// As `begin`.
@@ -129,7 +128,7 @@ impl CommandStore {
         })
     }
 
-    /// The answer to `call` if it is a repeated one. For expensive work that comes before the command.
+    /// The answer to `call` if it is a repeated one. For expensive work before the command.
     ///
     /// # Errors
     /// If the `request_id` was used with other content, or the database refuses.
@@ -137,7 +136,7 @@ impl CommandStore {
         Ok(idempotency::answered(self.connection(), call).await?)
     }
 
-    /// Begins a command without a `request_id`, where each call has its own effect: a login.
+    /// Begins a command without a `request_id`, such as a login: each call has its own effect.
     ///
     /// # Errors
     /// If no connection is free in time, or the database is unavailable.
@@ -148,7 +147,7 @@ impl CommandStore {
 
 impl Command<'_> {
     /// Stores `answer` for repeated calls, and commits. The answer must contain no secrets, and no personal data that
-    /// may have to be erased earlier than the answer expires.
+    /// may have to be erased before it expires.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
@@ -159,7 +158,7 @@ impl Command<'_> {
 }
 
 impl AnsweredCommand {
-    /// Commits, with the answer that the command began with.
+    /// Commits, with the answer.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

@@ -1,11 +1,11 @@
-//! The validated configuration of a service. Tests build it in code.
+//! The validated configuration of a service, which tests build in code.
 
 use messaging::EngineConfig;
 use messaging::transport::Broker;
 use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
 use store::DatabaseConfig;
 
-/// The validated configuration of a service; `O` is its own part.
+/// `O` is the service's own part.
 #[derive(Clone)]
 pub struct Config<O> {
     /// The common part.
@@ -14,7 +14,7 @@ pub struct Config<O> {
     pub own: O,
 }
 
-/// The validated configuration that every service has.
+/// The part that every service has.
 #[derive(Clone)]
 pub struct Common {
     /// The gRPC server.

@@ -1,6 +1,5 @@
-//! The static description of a service, for deployments, operators' commands and tests.
-//!
-//! Topology, access rules and settings can be read from it without a database or broker.
+//! The static description of a service, for deployments, operators' commands and tests: readable without a database or
+//! broker.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -22,8 +21,7 @@ pub struct Definition {
     pub default_port: u16,
     /// The exchanges that it publishes to. With [`Keys::Announced`], `key_events` is one of them.
     pub exchanges: &'static [&'static str],
-    /// The events that it handles. With [`Keys::Announced`], [`published`](crate::keys::published) is one of the
-    /// handlers.
+    /// The events that it handles. With [`Keys::Announced`], [`published`](crate::keys::published) handles one of them.
     pub subscriptions: fn() -> Subscriptions,
     /// Who may call which method.
     pub rules: Rules,
@@ -54,7 +52,7 @@ impl Definition {
         }
     }
 
-    /// The name of its queue, which is also its name as a consumer.
+    /// The name of its queue, and of its consumer.
     pub fn queue(&self) -> String {
         (self.subscriptions)().queue().name
     }

@@ -1,6 +1,5 @@
-//! Connects the contracts' knowledge of personal data with the inbox, which knows no event types.
-//!
-//! A new event with a sensitive field needs no change here: the list and the functions come from its proto file.
+//! Connects the personal data of the contracts with the inbox, which knows no event types. A new event with a sensitive
+//! field needs no change here.
 
 use contracts::{EVENTS, EventInfo};
 use messaging::{EraseError, PersonalData, Store, Transaction, outbox};
@@ -8,7 +7,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// No code raises it: late dead letters are found by the regular check for due work.
+/// No code raises it: the regular check for due work finds late dead letters.
 const SIGNAL: &str = "erasure";
 
 /// Erases the personal data of a user from some of the events that the service stores: held, dead and published ones.

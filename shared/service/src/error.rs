@@ -1,7 +1,5 @@
-//! Errors that every service can have, with their meaning for callers (a gRPC status) and for event handlers (a retry
-//! decision).
-//!
-//! A service's own error has these as one variant.
+//! Errors that every service can have, with their gRPC status and retry decision. A service's own error has these as
+//! one variant.
 
 use std::time::Duration;
 

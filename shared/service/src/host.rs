@@ -1,7 +1,7 @@
 //! Builds, serves and drains a service.
 //!
-//! [`Host::build`] does everything that can fail, and binds the port. [`Host::run`] returns after draining: first calls
-//! and workers end, then their committed events are published.
+//! [`Host::build`] does everything that can fail, and binds the port. [`Host::run`] ends calls and workers first, and
+//! then publishes their events.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Host {
     ///
     /// # Errors
     /// If the database cannot be reached or migrated, the broker lacks something that the service may not declare, the
-    /// port is taken, or a part of the service fails. An unreachable broker is no error: events wait in the outbox.
+    /// port is taken, or a part of the service fails. Without the broker, events wait in the outbox.
     pub async fn build<S: Service>(
         config: Config<<S::Args as OwnArgs>::Config>,
     ) -> anyhow::Result<Self> {
@@ -79,7 +79,7 @@ impl Host {
         self.server.addr()
     }
 
-    /// Serves until `shutdown`; returns after all work in progress is done.
+    /// Serves until `shutdown`; returns after draining.
     ///
     /// # Errors
     /// If a part ended unexpectedly or had to be cut off.

@@ -1,4 +1,4 @@
-//! Ids in events and rows, and values of rows that no release has written.
+//! Ids in events and rows.
 
 use messaging::HandlerError;
 use sea_orm::DbErr;

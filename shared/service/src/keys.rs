@@ -1,4 +1,4 @@
-//! Keys of access tokens, for services that verify tokens of another service: the request, and the handler of the
+//! Keys of access tokens, for services that verify tokens of another one: the request, and the handler of the
 //! announcement.
 
 use contracts::key::v1::KeyRequested;
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::time;
 
-/// Handles `key.published`: from now on, tokens signed by the key are accepted. A service with
-/// [`Keys::Announced`](crate::Keys::Announced) must subscribe it.
+/// Handles `key.published`: from now on, tokens signed by the key are accepted. Every service with
+/// [`Keys::Announced`](crate::Keys::Announced) subscribes it.
 ///
 /// # Errors
 /// *Reject* if the event contains no valid key.
@@ -31,7 +31,6 @@ pub async fn published(
     Ok(())
 }
 
-/// The event that requests an announcement of the keys.
 pub(crate) fn request(service: &str) -> KeyRequested {
     KeyRequested {
         request_id: Uuid::now_v7().to_string(),

@@ -1,8 +1,7 @@
 //! The chassis of every service: the only crate where contracts, messaging and runtime meet.
 //!
-//! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`] does
-//! what all services have in common: it connects, migrates, declares, binds, serves and drains. [`main`] is the `main`
-//! function of such a process.
+//! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`]
+//! connects, migrates, declares, binds, serves and drains. [`main`] is the `main` function of such a process.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -118,13 +117,12 @@ pub trait Service {
     ) -> impl Future<Output = anyhow::Result<Parts>> + Send;
 }
 
-/// The `main` function of the service `S`, with the commands `healthcheck` and `migrate`. For the exit codes see
-/// [`runtime::run`].
+/// The `main` function of the service `S`, with the commands `healthcheck` and `migrate`. Exit codes: [`runtime::run`].
 pub fn main<S: Service>() -> ExitCode {
     main_with::<S>(std::env::args_os().collect())
 }
 
-/// As [`main`], with these arguments, for a program of several services. The first is the program's name.
+/// As [`main`], for a program of several services. `args` begin with the program's name.
 pub fn main_with<S: Service>(args: Vec<OsString>) -> ExitCode {
     runtime::main_with_database::<Args<S>, _, _>(
         S::DEFINITION.name,
@@ -134,7 +132,7 @@ pub fn main_with<S: Service>(args: Vec<OsString>) -> ExitCode {
             let building = Host::build::<S>(config);
             match shutdown.soft.run_until_cancelled(building).await {
                 Some(host) => host?.run(shutdown).await,
-                // Nothing has begun that would have to be finished.
+                // Nothing has begun.
                 None => Ok(()),
             }
         },

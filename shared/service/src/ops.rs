@@ -1,5 +1,4 @@
-//! `angarium.ops.v1.OpsService`, which every service serves: reads and repairs for operators. `skipping.rs` and `restored.rs` have the
-//! decisions of an operator.
+//! `angarium.ops.v1.OpsService`, which every service serves: reads and repairs for operators.
 //!
 //! Guarantee: only operators may call it. A change leaves a record with the operator's id and reason.
 
@@ -59,7 +58,6 @@ const MISSING: u16 = 1000;
 const GAPS: u16 = 1000;
 const CHECKPOINTS: i64 = 20;
 
-/// The methods on the database of one service.
 pub(crate) struct Ops {
     pub(crate) history: History,
     pub(crate) repair: Repair,

@@ -1,4 +1,4 @@
-//! What the host gives to a service, and what it gets back: routes and workers.
+//! What the host and a service give each other: routes and workers.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Base {
 pub enum OfState<'a> {
     /// The one with this id.
     One(&'a str),
-    /// Those after this id, in the order of their ids, of which the service no longer keeps the last event.
+    /// Those after this id, in the order of their ids, without a kept last event.
     After(&'a str),
 }
 
@@ -67,7 +67,6 @@ pub struct Parts {
     pub(crate) take_back: Option<TakeBack>,
 }
 
-/// A task that runs beside the server.
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
     /// It is not dropped soon after the stop.
@@ -76,29 +75,28 @@ pub(crate) struct Worker {
 }
 
 impl Parts {
-    /// With what every service serves.
     pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
         let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
         self.routes = server.add_to(self.routes, limits);
         self
     }
 
-    /// For a service with aggregates that other services keep a view of: operators give their state to a new consumer.
+    /// For a service with aggregates that others keep a view of: operators give their state to a new consumer.
     #[must_use]
     pub fn stating(mut self, state: ListState) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// For a service with views that compare versions: after a restore of the producer, an operator takes them back.
+    /// For a service with views that compare versions: an operator takes them back after a restore of the producer.
     #[must_use]
     pub fn taking_back(mut self, take_back: TakeBack) -> Self {
         self.take_back = Some(take_back);
         self
     }
 
-    /// Adds a worker beside the server. It commits as calls do, and is dropped soon after its token is cancelled, so it is for
-    /// work that another process repeats. A worker that ends earlier fails the process.
+    /// Adds a worker beside the server. It commits as calls do, and is dropped soon after its token is cancelled, so
+    /// another process must be able to repeat its work. A worker that ends earlier fails the process.
     #[must_use]
     pub fn beside<F>(
         self,
@@ -111,7 +109,7 @@ impl Parts {
         self.with(name, false, run)
     }
 
-    /// As [`beside`](Self::beside), for a worker that is not dropped: it finishes what it has begun once its token is cancelled.
+    /// As [`beside`](Self::beside), but it finishes what it has begun.
     #[must_use]
     pub fn beside_to_its_end<F>(
         self,

@@ -1,11 +1,8 @@
 //! Completes the deletion of users: a worker does the service's part in many small transactions.
 //!
-//! The handler of `user.deleted` marks the user ([`MarkedUsers`]) and calls [`wake`]; the amount of work has no bound.
-//! The marks are the work list: if a process dies, the next one continues. While events cannot be published, the worker
-//! waits, as commands do.
-//!
-//! The last step is the same for all services: the user's personal data is erased from the events that the service
-//! stores.
+//! The handler of `user.deleted` marks the user ([`MarkedUsers`]) and calls [`wake`]. The marks are the work list: if a
+//! process dies, the next one continues. While events cannot be published, the worker waits, as commands do. The last
+//! step erases the user's personal data from the events that the service stores.
 
 use messaging::{BeginError, Store, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -35,17 +32,16 @@ pub trait Deletions: Send + Sync + 'static {
     ) -> impl Future<Output = anyhow::Result<bool>> + Send;
 }
 
-/// Wakes the worker after `transaction` has committed its marks.
+/// Wakes the worker after the commit of `transaction`.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
 }
 
-/// The worker for `D`, until `stop`. It finishes its current transaction. Any number of replicas may run one on the
-/// same database.
+/// The worker for `D`, until `stop`. It finishes its current transaction. Replicas may run it on the same database.
 pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
     let due = store.due(SIGNAL, D::MARKED.due_in_ms());
     let failed = |error: anyhow::Error| {
-        // The log of the budget reports the begin and end of an overload.
+        // The log of the budget reports an overload.
         let is_overload = matches!(error.downcast_ref(), Some(BeginError::OverBudget(_)));
         if !is_overload {
             let what = D::WHAT;
@@ -55,7 +51,7 @@ pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
     due.work(&stop, || settle_some::<D>(&store), failed).await;
 }
 
-/// One transaction of the worker. Returns whether there was work that no other replica had locked.
+/// One transaction of the worker. Returns whether there was unlocked work.
 ///
 /// # Errors
 /// If the database is unavailable, or too many events wait to be published.

@@ -1,4 +1,4 @@
-//! Converts between Unix milliseconds (tables, domain) and `google.protobuf.Timestamp`.
+//! Converts between Unix milliseconds and `google.protobuf.Timestamp`.
 
 use prost_types::Timestamp;
 

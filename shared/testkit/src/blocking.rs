@@ -2,8 +2,7 @@
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Runs `future` to its end on a separate thread. Ignores a panic in it: the test already has its result, and the
-/// leftovers are on a test server.
+/// Runs `future` to its end on a separate thread. Ignores a panic: the test already has its result.
 pub(crate) fn finish(future: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -12,9 +11,8 @@ pub(crate) fn finish(future: impl Future<Output = ()> + Send + 'static) {
         runtime.expect("a runtime for cleaning up").block_on(future);
     });
     let wait = || drop(thread.join());
-    // Lets other tasks of this thread move to other threads, because `future` may wait for them. For example, a
-    // database is dropped only after all connections to it that are being opened have succeeded or failed, also those
-    // of this process.
+    // Other tasks of this thread move to other threads, because `future` may wait for them: a database is dropped only
+    // after all connections that are being opened have succeeded or failed, also those of this process.
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
         _ => wait(),

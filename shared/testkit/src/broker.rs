@@ -18,7 +18,7 @@ mod rabbitmq;
 
 use declared::Declared;
 
-/// Which broker a test runs on.
+/// The broker of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokerKind {
     /// The server of the test run.
@@ -27,7 +27,7 @@ pub enum BrokerKind {
     Embedded,
 }
 
-/// A broker without exchanges and queues. Dropping it removes everything that the services of the test declared.
+/// A broker of one test. Dropping it removes everything that its services declared.
 pub struct Broker {
     place: Place,
 }
@@ -108,8 +108,8 @@ impl Broker {
         self.of_services([&topology]).transport("test", topology)
     }
 
-    /// Simulates a restart of all users of the broker: an embedded broker's file is closed and opened again. On
-    /// RabbitMQ it does nothing, because every publisher and receiver has its own connection.
+    /// Closes and opens the file of an embedded broker, as a restart of all its users does. On RabbitMQ it does
+    /// nothing: every publisher and receiver has its own connection.
     ///
     /// # Panics
     /// If the file is still in use.
@@ -120,7 +120,7 @@ impl Broker {
         }
     }
 
-    /// Publishes like a foreign program: any bytes, any properties, or none.
+    /// Publishes like a foreign program: any bytes and properties.
     pub async fn publish(&self, message: &Message) -> Confirmation {
         match &self.place {
             Place::Server(server) => rabbitmq::publish(&server.config, message).await,
@@ -148,8 +148,8 @@ impl Broker {
         rabbitmq::publish(&config, message).await
     }
 
-    /// The number of messages in `queue`. Unacknowledged messages count on the embedded broker and do not count on
-    /// RabbitMQ, so call it when the queue is quiet.
+    /// The number of messages in `queue`. Unacknowledged ones count on the embedded broker only, so call it when the
+    /// queue is quiet.
     pub async fn messages(&self, queue: &str) -> u64 {
         match &self.place {
             Place::Server(server) => rabbitmq::messages(&server.config, queue).await,

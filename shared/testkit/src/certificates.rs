@@ -1,4 +1,4 @@
-//! Certificates for tests, generated on demand: a private authority and the certificates that it issues.
+//! Certificates for tests: a private authority and what it issues.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ impl Authority {
         }
     }
 
-    /// The certificate of the authority, for clients that must trust it.
+    /// The certificate of the authority.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -85,7 +85,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Writes both into `folder`, replacing older files, and returns the paths: certificate, key.
+    /// Writes both into `folder` and returns the paths: certificate, key.
     pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, &self.cert).expect("a folder that can be written to");

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector for one test: it stores what a process exports over OTLP, by gRPC or by HTTP.
+//! An OpenTelemetry collector for one test: it stores what a process exports over OTLP, by gRPC or HTTP.
 
 mod http;
 mod kept;
@@ -50,8 +50,8 @@ pub struct ExportedSpan {
 pub struct Collector {
     address: SocketAddr,
     kept: Arc<Kept>,
-    /// A separate runtime, because a test that waits for a process to end blocks its thread while the process exports
-    /// its last data.
+    /// A separate runtime: a test that waits for a process to end blocks its thread while the process exports its last
+    /// data.
     runtime: Option<Runtime>,
 }
 
@@ -88,7 +88,7 @@ impl Collector {
         }
     }
 
-    /// The OTLP endpoint for the process under test, of both protocols.
+    /// The endpoint of both protocols.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -103,19 +103,19 @@ impl Collector {
         *lock(&self.kept.refusals) = vec![full; times];
     }
 
-    /// All spans so far, in the order of their start.
+    /// All spans, in the order of their start.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         let mut spans: Vec<ExportedSpan> = lock(&self.kept.spans).iter().map(exported).collect();
         spans.sort_by_key(|span| span.began_ns);
         spans
     }
 
-    /// All metrics so far.
+    /// All metrics.
     pub fn metrics(&self) -> Vec<Metric> {
         lock(&self.kept.metrics).clone()
     }
 
-    /// All log records so far: message, attributes, trace id and span id in hex.
+    /// All log records: message, attributes, trace id and span id in hex.
     pub fn logs(&self) -> Vec<(String, Attributes, String, String)> {
         let logs = lock(&self.kept.logs);
         let record = |log: &LogRecord| {
@@ -126,7 +126,7 @@ impl Collector {
         logs.iter().map(record).collect()
     }
 
-    /// All exported text, to search for what must not be exported.
+    /// All exported text, to search for what must not be in it.
     pub fn everything(&self) -> String {
         let (spans, logs) = (lock(&self.kept.spans), lock(&self.kept.logs));
         format!("{:?}{:?}{:?}", *spans, *logs, self.metrics())
@@ -135,7 +135,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // In the background: a test's runtime may not wait for another runtime.
+        // A test's runtime may not wait for another one.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::{blocking, environment};
 
-/// A new session takes several round trips, and a test may delay each of them.
+/// A new session takes several round trips, and a test may delay each.
 const SLOW_LINK: Duration = Duration::from_secs(20);
 
-/// Which store a test runs on.
+/// The store of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// A database on the server of the test run.
@@ -78,7 +78,7 @@ impl Database {
         }
     }
 
-    /// A file in a folder of the test, for example on a disk that the test fills.
+    /// A file in `folder`, for example on a disk that the test fills.
     pub fn in_folder(folder: &Path, name: &str) -> Self {
         Self {
             kind: StoreKind::Sqlite,
@@ -116,7 +116,7 @@ impl Database {
         connect(&config).await
     }
 
-    /// Connects to another address, such as a proxy's, with at most this many sessions.
+    /// Connects to another address, such as a proxy's, with at most `sessions`.
     pub async fn connect_by(&self, url: &str, sessions: u32) -> store::Database {
         let config = DatabaseConfig {
             pool_max: sessions,
@@ -152,7 +152,7 @@ impl Database {
         Backup { copy }
     }
 
-    /// Replaces its content by that of `backup`. On PostgreSQL it ends all connections to it.
+    /// Replaces its content by `backup`. On PostgreSQL it ends all connections.
     ///
     /// # Panics
     /// If it cannot be replaced.
@@ -181,7 +181,7 @@ impl Database {
         PathBuf::from(self.url.trim_start_matches("sqlite://"))
     }
 
-    /// The files of a SQLite database: with its log and the index of the log.
+    /// With the log and its index.
     fn files(&self) -> Vec<PathBuf> {
         let main = self.main_file().into_os_string();
         let files = ["", "-wal", "-shm"].map(|end| {

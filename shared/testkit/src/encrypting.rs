@@ -1,5 +1,4 @@
-//! TLS in front of a server without TLS: each test has its own certificates, while the servers are shared by the test
-//! run.
+//! TLS in front of a shared server, with certificates of one test.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::{Authority, Identity};
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const WILLING: &[u8] = b"S";
 
-/// A TLS endpoint in front of one server, for one test.
+/// A TLS endpoint in front of one server.
 pub struct Encrypting {
     url: Url,
     _serving: JoinSet<()>,
@@ -34,10 +33,8 @@ struct Way {
 }
 
 impl Encrypting {
-    /// Shows `identity` in front of the server of `url`. If `clients` is given, asks clients for a certificate of that
-    /// authority.
-    ///
-    /// A URL that is not PostgreSQL's counts as RabbitMQ's, for any other server.
+    /// Shows `identity` in front of the server of `url`: PostgreSQL's or RabbitMQ's. Asks clients for a certificate of
+    /// `clients`, if given.
     ///
     /// # Panics
     /// If `url` has no host.
@@ -101,7 +98,7 @@ async fn accept(listener: TcpListener, way: Way) {
     }
 }
 
-/// Ignores errors: the client sees them, and the test checks the client.
+/// Ignores errors: the test checks the client, which sees them.
 async fn forward(mut near: TcpStream, way: Way) {
     if way.is_postgres {
         let mut first = [0; SSL_REQUEST.len()];

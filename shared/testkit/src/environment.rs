@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a test waits for a fact before it fails. A machine under load needs more.
+/// For a fact. A machine under load needs more.
 pub(crate) fn patience() -> Duration {
     let seconds = variable("ANGARIUM_TEST_PATIENCE").map_or(30, |text| {
         text.parse()

@@ -1,18 +1,18 @@
-//! Waits for a fact, not for a time: a test continues as soon as the fact holds, and fails late.
+//! Waits for a fact: a test continues as soon as it holds, and fails late.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::environment;
 
-/// The pause between two checks. Short, because these pauses add to the duration of each test.
+/// Short, because the pauses add to the duration of each test.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen instead.
+/// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen.
 ///
 /// # Panics
-/// After the patience of the test run (30 s, or `ANGARIUM_TEST_PATIENCE` in seconds). The message has `what` was
-/// awaited and what was seen last.
+/// After the patience of the test run (30 s, or `ANGARIUM_TEST_PATIENCE` in seconds), with `what` and what was seen
+/// last.
 pub async fn eventually<T, S: Debug>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
     within(environment::patience(), what, look).await
 }

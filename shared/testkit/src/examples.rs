@@ -1,4 +1,4 @@
-//! The example clients under examples/. `ANGARIUM_TEST_CLIENTS` prepares them once per test program.
+//! The example clients, which `ANGARIUM_TEST_CLIENTS` prepares once per test program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,9 +13,9 @@ pub struct Examples {
     pub python: PathBuf,
     /// The folder of the TypeScript client, compiled to `dist`.
     pub typescript: PathBuf,
-    /// The folder of the Go client, generated; `None` if Go is not installed.
+    /// The folder of the Go client, generated; `None` without Go.
     pub go: Option<PathBuf>,
-    /// The folder of the Java client, with classes and libraries in `target`; `None` if Java is not installed.
+    /// The folder of the Java client, with classes and libraries in `target`; `None` without Java.
     pub java: Option<PathBuf>,
     /// The program `buf`.
     pub buf: PathBuf,

@@ -2,10 +2,8 @@
 //! fact.
 //!
 //! Guarantees: resources of two tests never meet, so tests run in parallel. Dropping a value removes its resource.
-//! Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL` and `ANGARIUM_TEST_RABBITMQCTL`; the example
-//! clients from `ANGARIUM_TEST_CLIENTS`; programs such as grpcurl from `ANGARIUM_TEST_TOOLS`. `cargo xtask test` sets them
-//! all. A server that a test may kill is a private instance of the installed programs. All functions panic with a readable
-//! text instead of returning errors: that is how a test fails.
+//! `cargo xtask test` sets the variables that name servers, example clients and programs. A server that a test may kill
+//! is a private instance. All functions panic with a readable text: that is how a test fails.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,7 +1,5 @@
 //! A virtual host on the test run's RabbitMQ in which an operator has declared everything; its users may declare
-//! nothing.
-//!
-//! An [`Operator`] does what AMQP cannot: importing definitions and deleting users.
+//! nothing. An [`Operator`] imports definitions and deletes users, which AMQP cannot.
 
 use serde_json::Value;
 use url::Url;
@@ -33,7 +31,7 @@ impl LockedDown {
         locked_down
     }
 
-    /// Imports them again, which recreates what is missing.
+    /// Imports them again: recreates what is missing.
     pub async fn import_again(&self, definitions: &Value) {
         let definitions = definitions.to_string();
         let import = self

@@ -1,4 +1,4 @@
-//! Messages as a service's outbox makes them, for tests that deliver an event by hand.
+//! Messages as an outbox makes them, for tests that deliver an event by hand.
 
 use event::{Envelope, Event, Message, TraceContext};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ pub const EVENT_TIME_MS: i64 = 1_700_000_000_123;
 /// The correlation id of these events.
 pub const CORRELATION_ID: &str = "call-1";
 
-/// The message of `event`, a new one with this version of its aggregate.
+/// The message of a new `event` with this version of its aggregate.
 pub fn message<E: Event>(event: &E, version: i64) -> Message {
     message_in(&envelope::<E>(event.aggregate_id(), version), event)
 }

@@ -1,4 +1,4 @@
-//! A RabbitMQ operator, for what AMQP cannot do. It uses the command line that runs `rabbitmqctl`.
+//! A RabbitMQ operator, for what AMQP cannot do.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::environment;
 
-/// Each command starts its own Erlang VM, which is slow on a busy machine.
+/// Each command starts an Erlang VM, which is slow on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs `rabbitmqctl` on one broker.
@@ -44,7 +44,7 @@ impl Operator {
         Self { line }
     }
 
-    /// Deletes a virtual host and these users, in one command: each command starts a VM.
+    /// One command, because each starts a VM.
     pub(crate) async fn delete(&self, vhost: &str, users: &[&str]) {
         let deletions: Vec<String> = users
             .iter()
@@ -85,7 +85,7 @@ impl Operator {
                 panic!("rabbitmqctl cannot be run by {:?}: {error}", self.line)
             });
         let mut stdin = child.stdin.take().expect("it is piped");
-        // A command that reads nothing may have ended already.
+        // A command that reads nothing may have ended.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
         let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;

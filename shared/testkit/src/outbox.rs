@@ -29,7 +29,7 @@ impl Promised {
     }
 }
 
-/// All rows of the outbox in the order of their enqueueing, published or not.
+/// All rows in the order of their enqueueing, published or not.
 pub async fn outbox(db: &impl ConnectionTrait) -> Vec<Promised> {
     let statement = Statement::from_string(
         db.get_database_backend(),

@@ -1,6 +1,4 @@
-//! A private server that a test may kill at any moment. The shared servers stay up.
-//!
-//! It ends with its owner, also if this process is killed.
+//! A private server that a test may kill at any moment. It ends with its owner, also if this process is killed.
 
 use processes::{Kind, Server, Stop};
 use tokio::task::spawn_blocking;
@@ -8,7 +6,7 @@ use url::Url;
 
 use crate::Operator;
 
-/// Which server.
+/// The kind of a private server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
     /// With durable settings, unlike the shared one of the test run.
@@ -51,7 +49,7 @@ impl OwnServer {
         &self.url
     }
 
-    /// An operator with all permissions on a broker.
+    /// An operator with all permissions on the broker.
     ///
     /// # Panics
     /// If it is no broker.
@@ -75,7 +73,7 @@ impl OwnServer {
             .await;
     }
 
-    /// Beside the runtime, because a service under test goes on meanwhile.
+    /// Beside the runtime: a service under test goes on meanwhile.
     async fn command(
         &mut self,
         command: impl FnOnce(&mut Server) -> anyhow::Result<()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! A private PgBouncer in front of the test run's PostgreSQL. All settings except the pool mode are defaults.
+//! A private PgBouncer in front of the test run's PostgreSQL, with the default limits.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const PROGRAMS: [&str; 3] = [
 /// On a busy machine.
 const STARTS: Duration = Duration::from_secs(30);
 
-/// Dropping it stops it.
+/// A running PgBouncer. Dropping it stops it.
 pub struct PgBouncer {
     url: Url,
     _child: Child,
@@ -40,7 +40,7 @@ impl PgBouncer {
         let text = settings_for(&server, port, pool_mode);
         std::fs::write(&settings, text).expect("the settings");
         let mut command = Command::new(program);
-        // PgBouncer refuses to run as root. It changes to this user after reading its settings.
+        // PgBouncer refuses to run as root.
         if is_root() {
             command.args(["-u", "nobody"]);
         }
@@ -79,7 +79,7 @@ impl PgBouncer {
     }
 }
 
-/// Every client may log in, and becomes the server's user of the test run.
+/// Every client becomes the server's user of the test run.
 fn settings_for(server: &Url, port: u16, pool_mode: &str) -> String {
     let host = server.host_str().expect("a URL with a host");
     let server_port = server.port().unwrap_or(5432);

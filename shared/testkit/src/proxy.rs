@@ -1,4 +1,4 @@
-//! A proxy that breaks like networks break. The server behind it is shared and stays up.
+//! A proxy that breaks like networks. The server behind it stays up.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ struct Connections {
     open: BTreeMap<usize, Lost>,
 }
 
-/// When the first byte was sent into a half-open link.
+/// The first byte into a half-open link.
 type Lost = Arc<OnceLock<Instant>>;
 
 impl Proxy {
@@ -76,17 +76,17 @@ impl Proxy {
         self.become_(Link::Cut);
     }
 
-    /// Connections stay and new ones are accepted, but no byte gets through, and neither side is notified.
+    /// No byte gets through, and neither side is notified. New connections are accepted.
     pub fn half_open(&self) {
         self.become_(Link::HalfOpen);
     }
 
-    /// Delays everything in each direction, plus or minus `jitter`, without reordering.
+    /// Delays each direction by `by`, plus or minus `jitter`, without reordering.
     pub fn delay(&self, by: Duration, jitter: Duration) {
         self.become_(Link::Slow { by, jitter });
     }
 
-    /// Limits each direction of each connection to this many bytes per second.
+    /// Limits each direction of each connection, in bytes per second.
     pub fn throttle(&self, bytes_per_second: u32) {
         self.become_(Link::Narrow { bytes_per_second });
     }
@@ -96,8 +96,7 @@ impl Proxy {
         self.line.send_modify(|line| line.resets += 1);
     }
 
-    /// From now on, replaces `from` by `to` within each sent chunk. So a client library sends bytes that it would never
-    /// send.
+    /// From now on, replaces `from` by `to` within each sent chunk, so that a client library sends invalid bytes.
     ///
     /// # Panics
     /// If the two have different lengths.
@@ -107,12 +106,12 @@ impl Proxy {
             .send_modify(|line| line.spoiled = Some((from, to)));
     }
 
-    /// Forwards again. Connections that were half open have lost bytes, so they end.
+    /// Forwards again. Half-open connections have lost bytes, so they end.
     pub fn mend(&self) {
         self.become_(Link::Up);
     }
 
-    /// How many connections were attempted, successful or not.
+    /// How many connections were attempted.
     pub fn attempts(&self) -> usize {
         lock(&self.connections).attempts
     }
@@ -122,8 +121,8 @@ impl Proxy {
         lock(&self.connections).open.len()
     }
 
-    /// How long clients have been waiting for an answer that cannot come: one entry per open connection on which
-    /// something was sent while the link was half open. Only connections up to this attempt.
+    /// How long clients have been waiting for an answer that cannot come: one entry per open connection, up to this
+    /// attempt, that has sent into the half-open link.
     pub fn waits(&self, attempt: usize) -> Vec<Duration> {
         let connections = lock(&self.connections);
         let open = connections.open.range(..=attempt);
@@ -153,7 +152,7 @@ async fn accept(
             connections.attempts += 1;
             connections.attempts
         };
-        // A refused connection is dropped; its client sees that immediately.
+        // Dropping it refuses it immediately.
         if line.borrow().link != Link::Cut {
             let lost = Lost::default();
             lock(&connections).open.insert(number, Arc::clone(&lost));
@@ -187,7 +186,7 @@ async fn forward(
         let (there, back) = (line.clone(), line.clone());
         tokio::select! {
             () = link::carry(near_reads, far_writes, there, lost) => false,
-            // If the server hangs up behind a half-open link, the client does not see it.
+            // Behind a half-open link, the client does not see that the server hangs up.
             () = async {
                 link::carry(far_reads, near_writes, back.clone(), &OnceLock::new()).await;
                 let mut back = back;
@@ -212,7 +211,6 @@ mod tests {
     use super::*;
     use crate::eventually_is;
 
-    /// An echo server, and a proxy in front of it.
     async fn echo() -> (Proxy, SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

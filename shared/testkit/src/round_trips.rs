@@ -1,7 +1,7 @@
 //! Counts a client's traffic to PostgreSQL: round trips, statements and pings.
 //!
-//! A proxy that reads the client's messages and changes nothing. Unlike a log, it also sees the queries of pool and
-//! driver. Unlike durations, counts are stable, so tests can set limits for them.
+//! A proxy reads the client's messages, also those of pool and driver. Counts are stable, unlike durations, so tests
+//! can limit them.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,17 +23,17 @@ pub use counted::{Counted, Limits};
 pub use frontend::Asked;
 use frontend::Frontend;
 
-/// After this long without a request, the work and the pool's clean-up are over.
+/// Without a request for this long, the work and the pool's clean-up are over.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// A counting proxy in front of one PostgreSQL, for one test.
+/// A counting proxy in front of one PostgreSQL.
 pub struct RoundTrips {
     url: Url,
     log: Arc<Mutex<Log>>,
     _forwarding: JoinSet<()>,
 }
 
-/// The requests since the last count, with the number of the connection.
+/// Since the last count, with the number of the connection.
 #[derive(Default)]
 struct Log {
     asked: Vec<(usize, Asked)>,
@@ -82,12 +82,12 @@ impl RoundTrips {
             .unwrap_or_else(|error| panic!("connecting through the counter: {error}"))
     }
 
-    /// The configuration of a service that connects through this proxy.
+    /// The configuration of a service that connects through the proxy.
     pub fn config(&self) -> DatabaseConfig {
         DatabaseConfig::new(self.url.as_str())
     }
 
-    /// Counts the requests of `work` and its consequences, until no more come.
+    /// Counts the requests of `work` and its consequences.
     pub async fn of(&self, work: impl Future<Output = ()>) -> Counted {
         self.quiet().await;
         lock(&self.log).asked.clear();
@@ -96,8 +96,7 @@ impl RoundTrips {
         Counted::new(std::mem::take(&mut lock(&self.log).asked))
     }
 
-    /// The smallest count of `work` in a few tries. Other work of the service (a poll, a clean-up) can only add to a
-    /// count.
+    /// The smallest count of `work` in a few tries. Other work of the service can only add to a count.
     pub async fn least_of(&self, tries: usize, work: impl AsyncFn()) -> Counted {
         let mut least: Option<Counted> = None;
         for _ in 0..tries {
@@ -127,7 +126,7 @@ impl RoundTrips {
     }
 }
 
-/// Prints a line that the test harness does not hide, because the counts are a result.
+/// The test harness does not hide stderr: the counts are a result.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

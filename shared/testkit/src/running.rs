@@ -36,7 +36,7 @@ impl Running {
         }
     }
 
-    /// For a generated client. Its clones share one connection.
+    /// For a generated client.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -59,7 +59,7 @@ impl Running {
     }
 }
 
-/// Defaults, a free port, and no limits per caller, because tests call very often.
+/// Defaults, a free port, and no limits per caller, because tests call often.
 pub fn any_port() -> GrpcConfig {
     let mut config = GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.clients.calls_per_second = None;

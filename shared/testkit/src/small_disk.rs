@@ -1,4 +1,4 @@
-//! A small disk that a test can fill and free: a private tmpfs. Mounting needs root.
+//! A private tmpfs that a test can fill. Mounting needs root.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -38,7 +38,7 @@ impl SmallDisk {
     pub fn for_test(megabytes: u32, test: &str) -> Option<Self> {
         let mounted = Self::mount(megabytes);
         if let Err(reason) = &mounted {
-            // Not `eprintln!`, because the harness hides the output of passing tests.
+            // The harness hides the output of passing tests, but not this.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED {test}: no tmpfs can be mounted here: {reason}"
@@ -60,7 +60,7 @@ impl SmallDisk {
             .open(self.filler())
             .expect("a file on the small disk");
         let block = vec![b'x'; BLOCK];
-        // A write that fits only in part fills the rest; the next one fails.
+        // A write that fits only in part fills the rest.
         while filler.write_all(&block).is_ok() {}
     }
 
@@ -76,7 +76,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process with an open file keeps using it until it closes the file.
+        // Lazily: a process may still have an open file.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{BrokerKind, StoreKind};
 
-/// A store and a broker together, for tests of a whole flow. Tests of one side vary only that side.
+/// A store and a broker together, for tests of a whole flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
     /// PostgreSQL and RabbitMQ.

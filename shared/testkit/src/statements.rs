@@ -1,5 +1,5 @@
 //! Counts the statements of a test to PostgreSQL, from sqlx's log on the test's thread. SQLite runs on other threads,
-//! so SQLite databases and queue files are not counted.
+//! so it is not counted.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 const POISONED: &str = "a test failed while it was counting";
 
-/// The statements of this thread, on which a test's tasks run: the beginning of each text, and the time of its answer.
+/// The statements of this thread: the beginning of each text, and the time of its answer.
 #[derive(Clone, Default)]
 pub struct Statements(Arc<Mutex<Vec<(Instant, String)>>>);
 

@@ -1,4 +1,4 @@
-//! Access tokens for tests, for any user and role, so that tests of other services do not need the user service.
+//! Access tokens for tests, for any user and role, without the user service.
 
 use runtime::auth::{self, Caller, KEY_BYTES, LEEWAY, LIFETIME, Role, Signer, new_private_key};
 use runtime::{Clock as _, SystemClock};
@@ -11,7 +11,7 @@ pub struct Tokens {
     signer: Signer,
 }
 
-/// The end of the year 9999: later than any test runs, and valid in PostgreSQL.
+/// The end of the year 9999, which PostgreSQL still knows.
 const NEVER_MS: i64 = 253_402_300_799_000;
 
 impl Tokens {
@@ -24,14 +24,14 @@ impl Tokens {
         }
     }
 
-    /// With a key that the service with this database accepts, as if the user service had announced it.
+    /// With a key that the service with this database accepts.
     pub async fn accepted_by(db: &impl ConnectionTrait) -> Self {
         let tokens = Self::unknown();
         tokens.make_known(db).await;
         tokens
     }
 
-    /// Makes the service with this database accept the key, as if it was announced just now.
+    /// The service with this database accepts the key, as if it was announced now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
         let key = self.signer.verification_key(NEVER_MS);
         auth::hear(db, &key, SystemClock.now_ms())
@@ -39,7 +39,7 @@ impl Tokens {
             .unwrap_or_else(|error| panic!("making a key known: {error}"));
     }
 
-    /// The id of the key and its public half, for an event that announces it.
+    /// The id of the key and its public half.
     pub fn key(&self) -> (String, [u8; KEY_BYTES]) {
         let key = self.signer.verification_key(NEVER_MS);
         (key.key_id, key.public_key)
@@ -50,7 +50,7 @@ impl Tokens {
         self.of(user_id, Role::User, 0)
     }
 
-    /// A token of a user whose address is not verified.
+    /// A token of a user without a verified address.
     pub fn unverified(&self, user_id: Uuid) -> String {
         let caller = Caller {
             user_id,
@@ -71,7 +71,7 @@ impl Tokens {
         self.of(Uuid::now_v7(), Role::Operator, 0)
     }
 
-    /// A user's token, issued before any announcement of a test: if its key is unknown, it counts as forged.
+    /// A user's token, issued before any announcement of a test: with an unknown key, it counts as forged.
     pub fn older(&self, user_id: Uuid) -> String {
         self.of(user_id, Role::User, 60_000)
     }

@@ -1,4 +1,4 @@
-//! The programs with which others call and watch Angarium: `ANGARIUM_TEST_TOOLS` builds them, once a test program.
+//! The programs that call and watch Angarium, which `ANGARIUM_TEST_TOOLS` builds once per test program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 
 use crate::environment;
 
-/// Where they are.
+/// Their paths.
 #[derive(Debug)]
 pub struct Tools(BTreeMap<String, PathBuf>);
 
 impl Tools {
-    /// Waits until they are built, which takes a while the first time.
+    /// Waits until they are built.
     ///
     /// # Panics
     /// Where they cannot be built, after the command has said why.
@@ -21,8 +21,8 @@ impl Tools {
         READY.get_or_init(make_ready)
     }
 
-    /// The program with this name. Where it is not there, a line says so and the test leaves out what needs it:
-    /// `cargo xtask outside` builds all of them.
+    /// The program with this name. Without it, a line says that its tests are left out: `cargo xtask outside` builds
+    /// all of them.
     #[expect(
         clippy::print_stderr,
         reason = "the reader of a run must see which tests were left out"

@@ -1,4 +1,4 @@
-//! Calls methods by name, for tests that visit all methods.
+//! Calls methods by name, for tests of all methods.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -9,7 +9,7 @@ use tonic::{Request, Status};
 use crate::authorized;
 
 /// Calls `method` (such as `angarium.user.v1.UserService/GetUser`) with an empty message and optionally with `token`.
-/// Returns the bytes of the first message of the answer.
+/// Returns the bytes of the first answer.
 ///
 /// # Errors
 /// The server's error.
@@ -46,13 +46,12 @@ pub async fn call_with_bytes(
         .ready()
         .await
         .map_err(|error| Status::unavailable(error.to_string()))?;
-    // As a stream, because that works for both kinds of methods.
+    // A stream works for both kinds of methods.
     let answer = client.server_streaming(request, path, Raw).await?;
     let first = answer.into_inner().message().await?;
     Ok(first.unwrap_or_default())
 }
 
-/// Bytes, unchanged.
 struct Raw;
 
 impl Codec for Raw {

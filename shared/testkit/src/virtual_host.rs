@@ -6,20 +6,19 @@ use uuid::Uuid;
 
 use crate::{Operator, blocking};
 
-/// Dropping it deletes it with its content.
+/// A virtual host. Dropping it deletes it.
 pub struct VirtualHost {
     operator: Operator,
-    /// Also the name of the user.
     name: String,
     url: Url,
 }
 
 impl VirtualHost {
-    /// Creates one on the broker of `server` with `operator`. Its user has all permissions.
+    /// Creates one on the broker of `server`. Its user has all permissions.
     pub async fn create(operator: &Operator, server: &Url) -> Self {
         let name = format!("test-{}", Uuid::now_v7().simple());
         let password = Uuid::new_v4().simple().to_string();
-        // One command in place of three: each starts a VM.
+        // One command, because each starts a VM.
         let definitions = json!({
             "vhosts": [{ "name": name }],
             "users": [{ "name": name, "password": password, "tags": [] }],
@@ -84,7 +83,7 @@ impl VirtualHost {
         rows.into_iter().filter_map(|mut row| row.pop()).collect()
     }
 
-    /// Its connections: the names that clients gave them, and their heartbeats in seconds.
+    /// Its connections: client names, and heartbeats in seconds.
     pub async fn connections(&self) -> Vec<(String, u32)> {
         let list = [
             "list_connections",
@@ -124,7 +123,7 @@ impl VirtualHost {
         self.operator.run(&grant).await;
     }
 
-    /// Changes its user's password, so that new connections are refused.
+    /// Changes its user's password: new connections are refused.
     pub async fn change_password(&self) {
         let other = Uuid::new_v4().simple().to_string();
         let change = ["change_password", &self.name, &other];

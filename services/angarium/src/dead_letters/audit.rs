@@ -1,10 +1,10 @@
-//! The decisions about dead letters, also after the events themselves are deleted.
+//! The decisions about dead letters, also after the events are deleted.
 
 use messaging::dead_letters::{DeadLetters, Decision};
 
 use super::text::{PAGE, or_none, plain, time};
 
-/// A decision, without the event's id.
+/// Without the event's id.
 pub(super) fn about(decision: &Decision) -> String {
     let said = format!(
         "{} {} by {}: {} (was: {})",

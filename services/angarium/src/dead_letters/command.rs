@@ -107,7 +107,6 @@ fn not_blank(given: &str) -> Result<String, String> {
     }
 }
 
-/// The services with their queues.
 fn services() -> Vec<PossibleValue> {
     let services = SERVICES.iter().map(|service| &service.definition);
     services

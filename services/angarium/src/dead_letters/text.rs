@@ -1,13 +1,10 @@
-//! Formats values for the listings.
-//!
-//! Guarantee: no bytes of a message move the cursor or begin a line of their own.
+//! Formats values for the listings. Guarantee: no bytes of a message move the cursor or begin a line.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Rows per page when listing all.
 pub(super) const PAGE: u32 = 200;
 
-/// One line of output. What a terminal would obey, or would show in another order, is escaped.
+/// Escapes what a terminal would obey, or show in another order.
 pub(super) fn plain(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     for character in line.chars() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Groups and letters of the user service's codes.
+/// Of the user service's codes.
 const GROUPS: usize = 5;
 const LETTERS: usize = 5;
 
@@ -17,7 +17,6 @@ impl Mailbox {
         }
     }
 
-    /// The code in a mail to this address, if there is one.
     pub(super) fn code(&self, email: &str) -> Option<String> {
         let files = std::fs::read_dir(&self.folder).ok()?;
         files
@@ -27,7 +26,7 @@ impl Mailbox {
     }
 }
 
-/// The first code in a text: `7ZK4M-…`, five groups of five letters and digits.
+/// `7ZK4M-…`: five groups of five letters and digits.
 pub fn code_in(text: &str) -> Option<String> {
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '-';
     let words = text.split(|character: char| !is_part(character));

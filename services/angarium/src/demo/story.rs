@@ -18,9 +18,8 @@ use uuid::Uuid;
 use super::mailbox::Mailbox;
 use crate::system::Addresses;
 
-/// After this time, an effect counts as missing.
+/// Then an effect counts as missing.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The pause between two polls.
 const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) struct Story {
@@ -34,7 +33,6 @@ pub(super) struct Story {
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// One line of the timeline.
 pub(super) struct Step {
     what: &'static str,
     how: String,
@@ -74,7 +72,7 @@ impl Story {
         })
     }
 
-    /// Runs the steps, and passes on each completed one.
+    /// Passes on each completed step.
     pub(super) async fn run(mut self, mut done: impl FnMut(Step)) -> anyhow::Result<()> {
         let story = Instant::now();
         let mut step = |what, how, begun: Instant| {
@@ -144,7 +142,7 @@ impl Story {
 
     async fn register(&mut self) -> anyhow::Result<User> {
         let request = CreateUserRequest {
-            // A new one each time, because the databases stay.
+            // A new one each time: the databases stay.
             email: format!("ada.{}@example.com", Uuid::now_v7().simple()),
             password: PASSWORD.to_owned(),
             display_name: "Ada Lovelace".to_owned(),
@@ -154,7 +152,7 @@ impl Story {
         answer.user.context("the answer holds no user")
     }
 
-    /// As a user does: waits for the mail, and takes the code from it.
+    /// The code comes from the mail.
     async fn verify(&mut self, email: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         let code = loop {
@@ -191,8 +189,7 @@ impl Story {
         Ok(request)
     }
 
-    /// The order service learns of the user and the key a moment later. Until then it answers with a retryable error,
-    /// and the call is repeated.
+    /// The order service receives the user and the key a moment later. Until then its answer is retryable.
     async fn order(&mut self, user_id: &str) -> anyhow::Result<Order> {
         let line = |sku: &str, quantity, units, nanos| OrderLine {
             sku: sku.to_owned(),
@@ -244,7 +241,7 @@ impl Story {
             .cancellation_reason)
     }
 
-    /// Waits until the mail of this kind is sent, and returns its subject.
+    /// Waits until the mail is sent, and returns its subject.
     async fn mail(&mut self, user_id: &str, kind: NotificationKind) -> anyhow::Result<String> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -280,7 +277,7 @@ impl Story {
     }
 }
 
-/// The user and the key of the first token reach the other services a moment later.
+/// The other services receive the user and the key a moment later.
 fn is_too_early(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unavailable)
 }

@@ -1,8 +1,7 @@
-//! `angarium reconcile accept`: makes a consumer follow a restored producer. The consumer records the operator, the aggregate and the
-//! reason.
+//! `angarium reconcile accept`: makes a consumer follow a restored producer, and records the decision.
 //!
-//! For each aggregate the position and the views of the consumer go back to the last common version; then it gets the events that the
-//! producer has after that version, or its state. It can be repeated: an accepted aggregate is not listed again.
+//! For each aggregate, the position and the views of the consumer go back to the last common version; then it gets the
+//! producer's later events, or its state. It can be repeated: an accepted aggregate is not listed again.
 
 use contracts::ops::v1::{
     AcceptStateRequest, ListGapsRequest, ListStateRequest, ListStoredEventsRequest, SkipGapRequest,
@@ -15,7 +14,7 @@ use super::divergence::{self, Aggregate};
 use super::operator::{Operator, Refusal};
 use super::skip;
 
-/// The most lost events of one call.
+/// Per call.
 const LOST: usize = 1000;
 /// Events a second.
 const RATE: u32 = 500;
@@ -113,7 +112,6 @@ async fn accept_one(
     Ok(())
 }
 
-/// Whether there was an alert.
 async fn end_alert(
     operator: &mut Operator,
     service: &Definition,

@@ -48,7 +48,6 @@ impl Access {
         }
     }
 
-    /// The URL of the service with this name and port.
     pub(super) fn url(&self, name: &str, default_port: u16) -> String {
         let mut endpoints = self.endpoint.iter();
         let named = endpoints.find(|(service, _)| service == name);

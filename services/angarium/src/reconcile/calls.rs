@@ -13,7 +13,6 @@ use tonic::{Request, Response, Status};
 
 pub(super) type Client = OpsServiceClient<Channel>;
 
-/// A request of the service for operators.
 pub(super) trait Call: Clone {
     type Answer;
 

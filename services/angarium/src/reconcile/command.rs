@@ -148,12 +148,11 @@ pub struct Accept {
     pub reason: String,
 }
 
-/// Whether the consumer of this queue is one of `named`. No name means all.
+/// No name means all.
 pub(super) fn concerns(named: &[String], queue: &str) -> bool {
     named.is_empty() || named.iter().any(|named| named == queue)
 }
 
-/// Exactly one of these arguments is required.
 fn one_of(name: &'static str, args: &[&'static str]) -> ArgGroup {
     ArgGroup::new(name)
         .required(true)

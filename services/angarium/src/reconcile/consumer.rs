@@ -1,5 +1,5 @@
-//! The repair of one consumer: lost checkpoints first, because they say what is missing; then missing events, the versions that others
-//! wait for, restored producers, and what was asked for beside that.
+//! The repair of one consumer: lost checkpoints first, because they say what is missing; then missing events, awaited
+//! versions, restored producers, and what was requested beside that.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use super::command::Repair;
 use super::operator::{Operator, Refusal};
 use super::report::Report;
 
-/// The most bytes of the events of one call: a service takes requests of 1 MiB.
+/// Per call: a service takes requests of 1 MiB.
 const BATCH_BYTES: usize = 512 * 1024;
 const BATCH: usize = 100;
-/// The interval between two lines of progress.
+/// Between two lines of progress.
 const LINE: Duration = Duration::from_secs(2);
 
 pub(super) struct Consumer<'a> {
@@ -47,7 +47,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Does everything. If the consumer does not answer, the report says so and has what was done until then.
+    /// If the consumer does not answer, the report has what was done until then.
     pub(super) async fn reconcile(mut self) -> anyhow::Result<Report> {
         match self.all_steps().await {
             Ok(()) => {}
@@ -72,7 +72,7 @@ impl<'a> Consumer<'a> {
         self.operator.ask(self.service.name, call).await
     }
 
-    /// `None` if this system has no such producer, or it does not answer: the report names it.
+    /// `None` if the producer is unknown or does not answer: the report names it.
     pub(super) async fn at_producer<C: Call>(
         &mut self,
         name: &str,
@@ -91,7 +91,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Hands over all events that the producer answers, page by page. Returns the versions. `None` if it does not answer.
+    /// All events that the producer answers, page by page. Returns the versions.
     pub(super) async fn hand_over_stored(
         &mut self,
         producer: &str,
@@ -112,7 +112,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// In batches that a service takes, and at most at the rate that was asked for. Returns how many events are new.
+    /// In batches, and at most at the requested rate. Returns the number of new events.
     pub(super) async fn hand_over(&mut self, events: Vec<StoredEvent>) -> Result<u64, Refusal> {
         let (mut batch, mut bytes, mut new) = (Vec::new(), 0, 0);
         for event in events {

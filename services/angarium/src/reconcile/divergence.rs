@@ -1,7 +1,6 @@
-//! Restored producers: which events a consumer has received that their producer has lost, by aggregate.
+//! Restored producers: the events, by aggregate, that a consumer has received and their producer has lost.
 //!
-//! The producer decides what is lost: it compares the events that the consumer has received with its outbox and history. Events that
-//! its retention may have deleted do not count.
+//! The producer compares them with its outbox and history. Events that its retention may have deleted do not count.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,14 +21,13 @@ use crate::registry::SERVICES;
 
 const PAGE: i32 = 200;
 
-/// An aggregate with lost events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Aggregate {
     pub(super) consumer: String,
     pub(super) producer: String,
     pub(super) aggregate_type: String,
     pub(super) aggregate_id: String,
-    /// The lost events, by version.
+    /// By version.
     pub(super) lost: BTreeMap<i64, Lost>,
     /// The last version that both know.
     pub(super) common_version: i64,
@@ -38,7 +36,7 @@ pub(super) struct Aggregate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Lost {
     pub(super) event_id: String,
-    /// The event to which the producer has given the version again.
+    /// The event that has the version now.
     pub(super) reused_by: Option<String>,
 }
 
@@ -65,8 +63,8 @@ pub(super) async fn list(
     }
 }
 
-/// The producers to compare with a consumer, and from which time on: all producers from `since` on, or those that have published a
-/// checkpoint again, from the last common one on.
+/// The producers to compare with a consumer, and from which time on: all from `since` on, or those that have repeated a
+/// checkpoint, from the last common one on.
 pub(super) async fn producers(
     operator: &mut Operator,
     consumer: &Definition,
@@ -91,7 +89,7 @@ pub(super) async fn producers(
     Ok(producers)
 }
 
-/// When the last checkpoint was taken that both know; 0 if the producer no longer has it.
+/// 0 if the producer no longer has it.
 async fn last_common_ms(
     operator: &mut Operator,
     diverged: &DivergedProducer,
@@ -111,7 +109,6 @@ async fn last_common_ms(
     Ok(common.map_or(0, |checkpoint| checkpoint.stamp))
 }
 
-/// The aggregates of `producer` with lost events that the consumer has received.
 pub(super) async fn find(
     operator: &mut Operator,
     consumer: &Definition,
@@ -201,7 +198,7 @@ impl fmt::Display for Aggregate {
 }
 
 impl Consumer<'_> {
-    /// Counts the aggregates of restored producers in the report. An operator decides about them.
+    /// An operator decides about them.
     pub(super) async fn count_diverged(&mut self) -> Result<(), Refusal> {
         match count(self.operator, self.service).await {
             Err(Refusal::Away(service, _)) if service != self.service.name => {

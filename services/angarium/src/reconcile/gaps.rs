@@ -1,6 +1,5 @@
-//! `angarium reconcile gaps`: what each consumer lacks, and for each gap whether its producer can still fill it.
-//!
-//! It changes nothing. An explanation is true when it is read: events may arrive meanwhile.
+//! `angarium reconcile gaps`: what each consumer lacks, and whether its producer can still fill it. It changes nothing.
+//! Events may arrive meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +17,10 @@ use crate::registry::SERVICES;
 const RECONCILE: &str = "its producer has it: angarium reconcile hands it over";
 const MOST: i32 = 1000;
 
-/// A gap of one consumer.
 #[derive(Debug, Serialize)]
 struct Gap {
     consumer: String,
     producer: String,
-    /// What is missing.
     gap: String,
     /// What repairs it.
     explanation: String,
@@ -121,7 +118,7 @@ async fn of_checkpoints(
     })
 }
 
-/// Each checkpoint is read once.
+/// Reads each checkpoint once.
 async fn of_events(
     operator: &mut Operator,
     queue: &str,

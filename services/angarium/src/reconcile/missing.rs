@@ -1,4 +1,4 @@
-//! What a consumer is known to lack: lost checkpoints, missing events, and versions that others wait for.
+//! What a consumer lacks: lost checkpoints, missing events, and awaited versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use contracts::ops::v1::{
 use super::consumer::Consumer;
 use super::operator::Refusal;
 
-/// The most missing events to look up at once.
+/// For one look-up.
 const PAGE: i32 = 1000;
 
-/// Missing events by their checkpoint: the type of each, by id.
+/// By checkpoint: the type of each event, by id.
 type Wanted = BTreeMap<(String, i64), BTreeMap<String, String>>;
 
 impl Consumer<'_> {
@@ -30,7 +30,7 @@ impl Consumer<'_> {
         Ok(())
     }
 
-    /// Returns how many checkpoints of the gap its producer still has. `None` if it does not answer.
+    /// The number of checkpoints of the gap that its producer still has. `None` if it does not answer.
     async fn follow(&mut self, gap: &CheckpointGap) -> Result<Option<u64>, Refusal> {
         let (mut first, mut found) = (gap.first_number, 0);
         while first > 0 {
@@ -110,7 +110,7 @@ impl Consumer<'_> {
         Ok(())
     }
 
-    /// Others may wait for events that are older than the checkpoints which this consumer knows.
+    /// Awaited events may be older than the known checkpoints.
     pub(super) async fn fill_versions(&mut self) -> Result<(), Refusal> {
         let gaps = self.at_consumer(ListGapsRequest {}).await?;
         for gap in gaps.version_gaps {
@@ -131,7 +131,7 @@ impl Consumer<'_> {
     }
 }
 
-/// The versions of a gap that its producer does not have, for a person.
+/// The versions of a gap that its producer lacks, for a person.
 pub(super) fn lost(gap: &VersionGap, found: &BTreeSet<i64>) -> Option<String> {
     let versions = gap.position + 1..gap.waiting_version;
     let lost: Vec<String> = versions

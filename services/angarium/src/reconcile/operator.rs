@@ -1,7 +1,6 @@
-//! The operator who calls the services: logged in at the user service, and again before the access token ends.
+//! The operator who calls the services, with a new login before the access token ends.
 //!
-//! A service that does not answer is called again, with growing pauses, for as long as the operator has patience. A service that
-//! stayed away once is not waited for again.
+//! A silent service is called again, with growing pauses, within the operator's patience, and then not again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,17 +16,15 @@ use super::access::Access;
 use super::calls::{Call, Client};
 use crate::registry::SERVICES;
 
-/// The most time of a call.
 const CALL: Duration = Duration::from_secs(30);
 /// An access token is good for 15 minutes.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 /// As large as the services send it.
 const RESPONSE_BYTES: usize = 4 * 1024 * 1024;
-/// The pauses before a call is repeated.
+/// Between attempts of a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls every service.
 pub(super) struct Operator {
     channels: BTreeMap<&'static str, Channel>,
     email: String,
@@ -37,10 +34,9 @@ pub(super) struct Operator {
     away: BTreeSet<String>,
 }
 
-/// Why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The service with this name did not answer in time.
+    /// The service did not answer in time.
     Away(String, Box<Status>),
     /// The service has refused the call, or the operator.
     Refused(anyhow::Error),
@@ -89,12 +85,10 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Whether this system has a service with this name.
     pub(super) fn knows(&self, service: &str) -> bool {
         self.channels.contains_key(service)
     }
 
-    /// Calls the service with this name.
     pub(super) async fn ask<C: Call>(
         &mut self,
         service: &str,
@@ -150,7 +144,7 @@ impl Operator {
     }
 }
 
-/// The same call may succeed soon: the service starts, is away or busy, or the key of the token has not arrived there yet.
+/// The service starts, is away or busy, or lacks the key of the token.
 fn is_temporary(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -158,7 +152,6 @@ fn is_temporary(status: &Status) -> bool {
     )
 }
 
-/// Growing pauses, until the patience has ended.
 struct Pauses {
     next: Duration,
     until: Instant,

@@ -1,42 +1,39 @@
-//! What a reconciliation has found and done at one consumer, for a person or a program.
+//! What a reconciliation has found and done at one consumer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-/// The result at one consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The queue.
     pub consumer: String,
     /// Checkpoints that had not arrived, and that their producers still have.
     pub checkpoints: u64,
-    /// Events that were handed over and had not arrived. With a dry run: that would be.
+    /// New events that were handed over; in a dry run: that would be.
     pub handed_over: u64,
-    /// Of those: how many are passed over in their turn, because their personal data was erased.
+    /// Of those: passed over in their turn, because their personal data was erased.
     pub erased: u64,
-    /// Of those: how many are the state of a user.
+    /// Of those: the state of a user.
     pub states: u64,
     /// Events that had arrived.
     pub known: u64,
     /// Missing events that no producer has any more, by type.
     pub gone: BTreeMap<String, u64>,
-    /// Checkpoints that their producers do not have any more.
+    /// Checkpoints that no producer has any more.
     pub gone_checkpoints: u64,
-    /// Aggregates with events that go on waiting: the versions and the aggregate.
+    /// Versions that go on waiting, with their aggregate.
     pub waiting: Vec<String>,
-    /// Restored producers, with the number of aggregates of which they have lost events.
+    /// Restored producers, with the number of their aggregates with lost events.
     pub diverged: BTreeMap<String, u64>,
-    /// Producers that this system does not know.
     pub unknown_producers: BTreeSet<String>,
     /// Services that did not answer. Their part is not done.
     pub unreachable: BTreeSet<String>,
-    /// Why the reconciliation of this consumer ended early.
+    /// Why it ended early.
     pub ended: Option<String>,
 }
 
 impl Report {
-    /// Whether the consumer has everything.
     pub fn is_complete(&self) -> bool {
         self.gone.is_empty()
             && self.gone_checkpoints == 0
@@ -48,7 +45,6 @@ impl Report {
     }
 }
 
-/// For a person.
 pub(super) fn text(reports: &[Report], dry_run: bool) -> String {
     let lines = reports.iter().flat_map(|report| {
         let lines = done(report, dry_run).into_iter().chain(left(report));
@@ -76,7 +72,6 @@ fn done(report: &Report, dry_run: bool) -> Vec<String> {
     lines
 }
 
-/// What an operator has to do.
 fn left(report: &Report) -> Vec<String> {
     let skip = format!("angarium reconcile skip --consumer {}", report.consumer);
     let mut lines = Vec::new();

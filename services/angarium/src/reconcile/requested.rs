@@ -1,4 +1,4 @@
-//! What an operator asks for beside the repair: events since a time, events of an aggregate, and the state of users.
+//! What an operator requests beside the repair: events since a time, events of an aggregate, and the state of users.
 
 use std::time::UNIX_EPOCH;
 

@@ -1,4 +1,4 @@
-//! `angarium reconcile skip`: gives up what nothing can bring back. The consumer records the operator, the gap and the reason.
+//! `angarium reconcile skip`: gives up what nothing can bring back, and records the decision.
 
 use anyhow::Context as _;
 use contracts::ops::v1::SkipGapRequest;
@@ -35,7 +35,6 @@ pub(super) async fn skip(operator: &mut Operator, asked: &Skip) -> anyhow::Resul
     ))
 }
 
-/// The service with this queue.
 pub(super) fn consumer(queue: &str) -> anyhow::Result<&'static Definition> {
     let mut services = SERVICES.iter().map(|service| &service.definition);
     let service = services.find(|service| service.queue() == queue);

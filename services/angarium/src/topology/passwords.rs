@@ -1,4 +1,4 @@
-//! The passwords of the broker's users: one file each, created if missing, and RabbitMQ's hash of it.
+//! The passwords of the broker's users: one file each, created if missing.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -11,8 +11,6 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{self, SHA256};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// The hash of the password in the file `name` of `folder`, which is created if missing.
-///
 /// # Errors
 /// If the file cannot be read or created, or is empty.
 pub(super) fn hash_of(folder: &Path, name: &str) -> anyhow::Result<String> {
@@ -31,7 +29,7 @@ pub(super) fn hash_of(folder: &Path, name: &str) -> anyhow::Result<String> {
     Ok(hash(random()?, password))
 }
 
-/// 192 random bits, in characters that need no escape in a URL.
+/// 192 random bits that need no escape in a URL.
 fn make(folder: &Path, path: &Path) -> anyhow::Result<String> {
     let password = URL_SAFE_NO_PAD.encode(random::<24>()?);
     let keep = || {

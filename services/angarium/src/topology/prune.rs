@@ -1,7 +1,7 @@
 //! `angarium topology prune`: removes bindings of the services' queues that this release does not declare.
 //!
-//! A start never removes one, because the previous release may still run. So an operator runs this after older releases
-//! cannot return. AMQP cannot list bindings, so RabbitMQ's list is an input; the queue file is read directly.
+//! A start never removes one, because the previous release may still run: an operator does. AMQP cannot list bindings,
+//! so RabbitMQ's list is an input; the queue file is read directly.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -16,8 +16,6 @@ use crate::args::Config;
 use crate::registry::SERVICES;
 use crate::system;
 
-/// Lists the bindings that no service declares, and removes them.
-///
 /// # Errors
 /// If the list is missing or cannot be read, the broker refuses, or the output cannot be written.
 pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! A broker that refuses a service from now on: the log has the reason, calls continue, and no restart is needed.
+//! A broker that refuses a service: the log has the reason, calls continue, and no restart is needed.
 
 use std::fs::File;
 use std::path::Path;
@@ -34,7 +34,7 @@ async fn a_changed_password_shows_in_health_and_needs_no_restart() {
     for who in ["relay", "consumer"] {
         says(&log, &format!("the {who} starts over"), "ACCESS_REFUSED").await;
     }
-    // A call needs only the database, not the broker.
+    // A call needs only the database.
     let second = process.register("grace@example.com").await.unwrap();
     assert_eq!(
         status(&process.users, "angarium.user.v1.UserService").await,

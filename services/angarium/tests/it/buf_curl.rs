@@ -1,5 +1,5 @@
-//! `buf curl` completes an account's whole life, with the published descriptor set and with reflection: no generated
-//! client and no proto files are needed.
+//! `buf curl` completes an account's life, with the published descriptor set and with reflection: no generated client
+//! and no proto files are needed.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,6 @@ const USERS: &str = "angarium.user.v1.UserService";
 const ORDERS: &str = "angarium.order.v1.OrderService";
 const NOTIFICATIONS: &str = "angarium.notification.v1.NotificationService";
 
-/// The source of buf's method descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Reflection,
@@ -155,14 +154,14 @@ impl Curl<'_> {
         assert_eq!(verified["user"]["emailVerified"], true);
     }
 
-    /// The access token, or the refusal.
+    /// Or the refusal.
     fn log_in(&self, email: &str, password: &str) -> Result<String, Value> {
         let request = json!({"email": email, "password": password});
         let answer = self.call(USERS, "Authenticate", None, &request)?;
         Ok(answer["tokens"]["accessToken"].as_str().unwrap().to_owned())
     }
 
-    /// A code in a mail to this address that was not used before.
+    /// A new code in a mail to this address.
     async fn code(&self, email: &str, used: &mut HashSet<String>) -> String {
         let code = eventually("a mail with a code", async || {
             let mails = std::fs::read_dir(&self.mails).map_err(|error| error.to_string())?;
@@ -178,7 +177,7 @@ impl Curl<'_> {
         code
     }
 
-    /// The answer or refusal, as buf prints it.
+    /// As buf prints it.
     fn call(
         &self,
         service: &str,
@@ -217,7 +216,7 @@ impl Curl<'_> {
         }
         command.args(["-d", &request.to_string()]);
         command.arg(format!("{address}/{service}/{method}"));
-        // Independent of a buf.yaml in the folder of the tests.
+        // Ignores a buf.yaml in the folder of the tests.
         command.current_dir(Path::new("/"));
         command
     }

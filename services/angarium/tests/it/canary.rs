@@ -24,7 +24,6 @@ const WRONG: &str = "quetzal-8-wrong-one";
 const NEXT: &str = "quetzal-9-cerulean";
 const RESET: &str = "quetzal-10-magenta";
 
-/// The secrets and codes of a run.
 #[derive(Default)]
 struct Secrets {
     values: Vec<String>,
@@ -46,7 +45,7 @@ async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
     let mut command = command(&data);
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-        // At this level there are more records than the default queue holds.
+        // This level exceeds the default queue.
         .env("OTEL_BLRP_MAX_QUEUE_SIZE", "200000")
         .env("LOG_FILTER", "trace")
         .stderr(File::create(&log).unwrap());
@@ -86,7 +85,7 @@ async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
     }
     let log = std::fs::read(&log).unwrap();
     assert!(contains(&log, "login_succeeded"));
-    // All outputs of the process: a new kind of output needs a new line here.
+    // All outputs of the process.
     let exported = collector.everything().into_bytes();
     for bytes in [&log, &exported] {
         assert!(contains(bytes, "UserService/ResetPassword") && contains(bytes, "no message id"));
@@ -104,7 +103,7 @@ async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
             assert!(!contains(bytes, secret), "{secret} is in {way}");
         }
     }
-    // The databases with outbox, inbox and dead letters, the queue file, and all other files except the mails.
+    // Everything except the mails.
     let mut kept = files(&data);
     kept.retain(|path| !path.starts_with(data.join("mails")));
     assert!(kept.len() >= 4, "{kept:?}");
@@ -125,8 +124,8 @@ async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
     }
 }
 
-/// Removes the type of every event of the user service in the order service's inbox, so that each becomes dead. Returns
-/// how many there are.
+/// Removes the type of every event of the user service in the order service's inbox: each becomes dead. Returns their
+/// number.
 async fn make_unreadable(data: &Path) -> u64 {
     let url = format!("sqlite://{}", data.join("order-service.db").display());
     let mut options = ConnectOptions::new(url);
@@ -149,7 +148,7 @@ async fn make_unreadable(data: &Path) -> u64 {
     copied.rows_affected()
 }
 
-/// Every input and output, valid and invalid.
+/// Valid and invalid.
 async fn go_through_everything(
     users: &mut UserServiceClient<Channel>,
     mails: &Path,
@@ -267,7 +266,6 @@ async fn log_in(
     Ok((tokens.access_token, tokens.refresh_token))
 }
 
-/// Waits for a mail with a new code.
 async fn next_code(mails: &Path, secrets: &mut Secrets) -> String {
     let code = eventually("a mail with another code", async || {
         let mut codes = files(mails)

@@ -1,4 +1,4 @@
-//! An invalid configuration: reported immediately, with its own exit code, before anything is opened.
+//! An invalid configuration has its own exit code, before anything is opened.
 
 use crate::process::{command, run};
 

@@ -63,11 +63,11 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
         "mended in 1.2",
     ];
     said(&dead_letters(data, &replay));
-    // The service retries it at its next start; it is still unreadable.
+    // The service retries it at its next start.
     let process = Process::start(&mut command(data));
     let shown = eventually("it was tried and is dead again", async || {
         let output = dead_letters(data, &["show", "order-service", EVENT_ID]);
-        // While it is tried it is no dead letter, and only the decision is shown.
+        // While it is tried it is no dead letter.
         let shown = said(&output);
         shown
             .contains("attempts")

@@ -1,4 +1,4 @@
-//! The demo, on both stacks: it runs to the end and succeeds.
+//! The demo, on both stacks.
 
 use testkit::{Broker, BrokerKind, Database, StoreKind};
 
@@ -33,7 +33,7 @@ fn embedded_the_demo_runs_twice_in_the_same_folder() {
     let mails = std::fs::read_dir(folder.path().join("demo/mails"))
         .unwrap()
         .count();
-    // A welcome and a code, and one for each step of an order.
+    // A welcome, a code, and one for each step of an order.
     assert_eq!(mails, 8);
 }
 

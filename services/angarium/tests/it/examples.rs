@@ -133,7 +133,7 @@ fn in_java_an_order_its_refusals_replicas_and_restarts() {
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
-/// The result of the journey in `examples/cases.json`, in any language.
+/// The journey of `examples/cases.json`, in any language.
 #[track_caller]
 fn runs_the_journey(story: &str) {
     let journey = &cases()["journey"];
@@ -150,7 +150,6 @@ fn runs_the_journey(story: &str) {
     );
 }
 
-/// The number of refusals in the table.
 fn refusals() -> usize {
     cases()["refusals"].as_array().unwrap().len()
 }
@@ -169,7 +168,7 @@ fn address(url: &str) -> String {
     url.trim_start_matches("http://").to_owned()
 }
 
-/// `angarium` as the examples expect it, with a rate limit that one client can exceed even on a slow machine.
+/// As the examples expect it, with a rate limit that one client can exceed even on a slow machine.
 pub(crate) fn embedded(data: &Path) -> Command {
     let mut command = command(data);
     command
@@ -179,7 +178,6 @@ pub(crate) fn embedded(data: &Path) -> Command {
     command
 }
 
-/// Gives a client the addresses of the services and the mails.
 fn on<'a>(process: &Process, data: &Path, client: &'a mut Command) -> &'a mut Command {
     client
         .env("ANGARIUM_USERS", address(&process.users))
@@ -196,14 +194,13 @@ fn pytest(python: &mut Command) -> &mut Command {
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
 }
 
-/// pytest's summary: only passed tests.
+/// Only passed tests, by pytest's summary.
 fn all_were_run(report: &str) -> bool {
     report.lines().last().is_some_and(|summary| {
         summary.contains(" passed in ") && !summary.contains(',') && !summary.contains(" 0 passed")
     })
 }
 
-/// Runs a client to its end, and returns its output.
 #[track_caller]
 fn succeeds(client: &mut Command) -> String {
     let output = run(client);

@@ -1,5 +1,5 @@
 //! A full disk under all services in one process: acknowledged calls are kept, health reports the state, and work
-//! continues without a restart after space is freed.
+//! continues after space is freed.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::process::{Account, Process, command, run};
 
-/// A pool has ten connections: this many calls reach each of them.
+/// A pool has ten connections: so many calls reach each of them.
 const QUESTIONS: usize = 30;
 /// A welcome and a code. Each order adds one.
 const REGISTRATION_MAILS: usize = 2;
@@ -130,7 +130,7 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert_eq!(asked.0.unwrap(), taken);
         assert_eq!(asked.1.unwrap(), taken);
     }
-    // Events and mails continue, too: the queue file and the folder are on the same disk.
+    // The queue file and the mails are on the same disk.
     let expected = REGISTRATION_MAILS + taken.len();
     let sent = eventually("each mail is sent", async || {
         let mails = process.mails(&account, &customer.token).await;
@@ -150,7 +150,6 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert!(std::fs::metadata(file).unwrap().len() > 0, "an empty mail");
     }
 
-    // A start without space names the cause.
     process.kill();
     std::fs::remove_file(data.join("events.db-shm")).unwrap();
     disk.fill();

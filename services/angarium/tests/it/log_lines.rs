@@ -15,7 +15,7 @@ use crate::process::{Process, command, run};
 const SECRET: &str = "J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE";
 const NARROW: usize = 150;
 
-/// Until both mails of a registration are in their folder.
+/// Both mails of a registration.
 async fn mails_are_in(data: &Path) {
     eventually("the mails are there", async || {
         let entries = std::fs::read_dir(data.join("mails")).unwrap();

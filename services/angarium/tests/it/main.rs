@@ -1,4 +1,4 @@
-//! The all-in-one binary as a process, from the view of a person or supervisor: started, called, killed, restarted.
+//! The all-in-one binary as a process: started, called, killed, restarted.
 
 #![expect(
     clippy::unwrap_used,

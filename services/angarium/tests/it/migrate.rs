@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::process::{Process, command};
 use crate::sudden_death::both_mails;
 
-/// A database user that may only read and write rows.
+/// It may only read and write rows.
 struct Clerk {
     name: String,
     url: Url,

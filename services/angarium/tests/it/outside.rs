@@ -1,6 +1,5 @@
-//! Programs of others, as their users run them, against the running system: grpcurl, health probes, ghz, and the tools that watch.
-//!
-//! A program that is not there is left out, with a line that says so; `cargo xtask outside` builds all of them.
+//! Programs of others against the running system: grpcurl, health probes, ghz, and the tools that watch. A missing
+//! program is left out, with a line that says so; `cargo xtask outside` builds all of them.
 
 mod grpcurl;
 mod kubelet;

@@ -6,7 +6,7 @@ use testkit::eventually;
 
 use crate::process::{Process, command};
 
-/// Everything else is valid, so that only the tested setting is reported.
+/// Only the tested setting is invalid.
 fn in_production(data: &std::path::Path) -> std::process::Command {
     let mut command = command(data);
     command

@@ -14,14 +14,13 @@ use testkit::{Broker, authorized};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// A registered user.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) user_id: String,
     pub(crate) email: String,
 }
 
-/// A running `angarium`, which ends with its test.
+/// Ends with its test.
 pub(crate) struct Process {
     child: Child,
     pub(crate) users: String,
@@ -29,7 +28,7 @@ pub(crate) struct Process {
     pub(crate) notifications: String,
 }
 
-/// `angarium` with its data in `data`, without settings from the tests' environment.
+/// Without settings from the tests' environment.
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_angarium"));
     for name in [
@@ -52,7 +51,7 @@ pub(crate) fn command(data: &Path) -> Command {
 }
 
 impl Process {
-    /// Starts `command`, and returns after it has printed its addresses.
+    /// Returns after the process has printed its addresses.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -69,7 +68,7 @@ impl Process {
         let users = address("users");
         let orders = address("orders");
         let notifications = address("notifications");
-        // Reads the rest, so that the process never blocks on its output.
+        // The process must not block on its output.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -79,13 +78,13 @@ impl Process {
         }
     }
 
-    /// Kills it, like a power cut.
+    /// Like a power cut.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Interrupts it, like Ctrl-C, and waits for its end.
+    /// Like Ctrl-C.
     pub(crate) fn interrupt(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(
@@ -115,7 +114,6 @@ impl Process {
         })
     }
 
-    /// A token for the account's calls.
     pub(crate) async fn log_in(&self, account: &Account) -> Result<String, tonic::Status> {
         let mut users = UserServiceClient::connect(self.users.clone())
             .await
@@ -129,8 +127,8 @@ impl Process {
         Ok(answer.tokens.unwrap().access_token)
     }
 
-    /// The mails of the token's user. Repeats refused calls as a client would: a machine under load may refuse them,
-    /// and a service that has just started gets the keys a moment later.
+    /// Repeats refused calls: a machine under load may refuse them, and a service that has just started gets the keys a
+    /// moment later.
     pub(crate) async fn mails(
         &self,
         account: &Account,
@@ -158,7 +156,6 @@ impl Drop for Process {
     }
 }
 
-/// Runs `command` to its end.
 pub(crate) fn run(command: &mut Command) -> Output {
     command
         .stdout(Stdio::piped())
@@ -167,7 +164,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
         .unwrap()
 }
 
-/// `AMQP_URL` and `AMQP_PREFIX` of a test's RabbitMQ, which removes everything that the services declare.
+/// `AMQP_URL` and `AMQP_PREFIX`. The broker removes everything that the services declare.
 pub(crate) fn broker_settings(broker: &Broker) -> (String, String) {
     let services = SERVICES.iter().map(|service| &service.definition);
     let topologies: Vec<transport::Topology> = services

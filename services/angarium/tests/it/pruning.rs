@@ -17,7 +17,6 @@ fn prune(data: &Path, settings: &[(&str, &str)], args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The bindings in the queue file of `data`.
 async fn in_file(data: &Path) -> Vec<String> {
     let url = format!("sqlite://{}", data.join("events.db").display());
     let db = Database::connect(url).await.unwrap();
@@ -37,7 +36,7 @@ async fn on_the_queue_file_a_start_leaves_what_prune_removes() {
     let data = folder.path();
     assert!(Process::start(&mut command(data)).interrupt().success());
     let needed = in_file(data).await;
-    // As an older release with another key has left it.
+    // As an older release has left it.
     let url = format!("sqlite://{}", data.join("events.db").display());
     let db = Database::connect(url).await.unwrap();
     let binding = "INSERT INTO binding (queue, exchange, pattern) VALUES ('orders_queue', 'user_events', 'user.renamed')";

@@ -1,4 +1,4 @@
-//! Starts that cannot succeed, or not yet: what the process says, and the exit code that a supervisor acts on.
+//! Starts that cannot succeed, or not yet: the message and the exit code.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -67,7 +67,7 @@ async fn frequent_metrics_delay_no_start() {
 #[tokio::test]
 async fn a_data_folder_of_any_name_holds_everything() {
     let folder = tempfile::tempdir().unwrap();
-    // To SQLite and to URLs these mean something; and it is no absolute path.
+    // These mean something to SQLite and to URLs; and the path is relative.
     let name = "file:a?b#c %20:memory:";
     for _ in 0..2 {
         let mut command = command(Path::new(name));
@@ -139,7 +139,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     }
 }
 
-/// As with `angarium 2>&1 | head -1`: the log has no reader any more.
+/// As with `angarium 2>&1 | head -1`.
 #[tokio::test]
 async fn a_log_without_a_reader_stops_nothing() {
     for format in ["human", "json"] {

@@ -1,4 +1,4 @@
-//! A stop does not wait for unreachable systems: without calls in progress, the process ends at once.
+//! Without calls in progress, a stop does not wait for unreachable systems.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::broker_password::status;
 use crate::process::{Process, broker_settings, command};
 
-/// More than a stop takes with everything there, which on a machine under load takes a while, too.
+/// More than a stop takes with everything there.
 const AT_ONCE: Duration = Duration::from_millis(200);
 const A_SECOND: Duration = AT_ONCE.saturating_add(Duration::from_secs(1));
 /// A wait that ends by a limit is as long each time; the best of a few shows what the machine adds.
@@ -27,7 +27,6 @@ enum Part {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// It refuses each connection.
     Refuses,
     /// It accepts each connection, and never answers.
     IsSilent,
@@ -35,15 +34,14 @@ enum Way {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// Since the start.
     Always,
     /// Since the process was connected.
     Later,
-    /// As before; and the process has noticed.
+    /// The process has noticed it.
     Noticed,
 }
 
-// Threads of its own: the proxies work while the test waits for a process.
+// With several threads, the proxies work while the test waits for a process.
 #[rstest]
 #[case::broker_refuses((Part::Broker, Way::Refuses, When::Noticed), AT_ONCE)]
 #[case::no_broker((Part::Broker, Way::Refuses, When::Always), AT_ONCE)]
@@ -54,7 +52,7 @@ enum When {
 #[case::database_goes_silent((Part::Database, Way::IsSilent, When::Later), A_SECOND)]
 #[case::database_is_silent((Part::Database, Way::IsSilent, When::Noticed), A_SECOND)]
 #[case::silent_collector((Part::Collector, Way::IsSilent, When::Later), A_SECOND)]
-// Its first export is still repeated when the stop comes.
+// Its first export is still repeated.
 #[case::no_collector((Part::Collector, Way::Refuses, When::Always), A_SECOND)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_for_nothing_that_is_away(
@@ -65,7 +63,7 @@ async fn a_stop_waits_for_nothing_that_is_away(
     for _ in 0..ATTEMPTS {
         let with_all = Servers::create().await.stop(None).await;
         let without = Servers::create().await.stop(Some(away)).await;
-        // Twice, because on a machine under load all that a stop does takes longer.
+        // Twice: on a machine under load everything takes longer.
         if without < with_all * 2 + limit {
             return;
         }
@@ -74,7 +72,7 @@ async fn a_stop_waits_for_nothing_that_is_away(
     panic!("{away:?}: with everything there, and without it, a stop takes {took:?}");
 }
 
-/// New ones for each start, which announces a key: so it is known what a start publishes.
+/// New ones for each start, which announces a key: so the number of events is known.
 struct Servers {
     database: Database,
     broker: Broker,
@@ -90,7 +88,7 @@ impl Servers {
         }
     }
 
-    /// Starts a process, and returns how long its stop takes.
+    /// Returns how long the stop of a new process takes.
     async fn stop(&self, away: Option<(Part, Way, When)>) -> Duration {
         let (url, prefix) = broker_settings(&self.broker);
         let to_database = Proxy::before(self.database.url()).await;
@@ -161,14 +159,14 @@ impl Servers {
         let begun = Instant::now();
         assert_eq!(process.interrupt().code(), Some(0));
         let took = begun.elapsed();
-        // The test's own clean-up needs the servers.
+        // The test's clean-up needs the servers.
         to_database.mend();
         to_broker.mend();
         took
     }
 }
 
-/// All services are connected, and the event of the start is published and handled.
+/// All services are connected, and the event of the start is handled.
 async fn is_at_rest(process: &Process, database: &Database) {
     for (address, service) in [
         (&process.users, "angarium.user.v1.UserService"),

@@ -30,7 +30,7 @@ async fn pending(db: &store::Database, table: &str) -> i64 {
     row.unwrap().try_get("", "pending").unwrap()
 }
 
-/// Repeats refused calls as a client would: a machine under load may refuse them.
+/// A machine under load may refuse calls.
 async fn registered(process: &Process, email: &str) -> Account {
     eventually("the call is not turned away", async || {
         match process.register(email).await {
@@ -71,7 +71,7 @@ pub(crate) async fn both_mails(process: &Process, account: &Account) {
 async fn embedded_a_committed_event_is_delivered_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&mut command(folder.path()));
-    // The test holds the queue file's write lock: commands commit into their own files, but the relay cannot publish.
+    // The test locks the queue file: commands commit into their own files, but the relay cannot publish.
     let queue_file = sqlite(&folder.path().join("events.db")).await;
     queue_file
         .execute_unprepared("BEGIN IMMEDIATE")
@@ -105,7 +105,7 @@ async fn on_servers_a_committed_event_is_delivered_after_the_restart() {
             .env("AMQP_URL", url);
         command
     };
-    // No server listens on port 1: the broker is unreachable.
+    // No server listens on port 1.
     let process = Process::start(&mut with_broker("amqp://127.0.0.1:1"));
     let account = registered(&process, "ada@example.com").await;
     let db = database.connect().await;
@@ -132,7 +132,7 @@ async fn embedded_each_mail_is_sent_once_despite_several_kills() {
                     .unwrap(),
             );
         }
-        // Right after the last answer, while the last mails are in different stages.
+        // The last mails are in different stages.
         process.kill();
     }
     let process = Process::start(&mut command(folder.path()));

@@ -1,5 +1,4 @@
-//! The exports of a running system, as a collector gets them: traces, metrics and logs of one registration and one
-//! order.
+//! The exports of a running system: traces, metrics and logs of one registration and one order.
 
 mod encrypted;
 mod journey;

@@ -17,7 +17,7 @@ mod services;
 
 use services::Services;
 
-/// The output of `angarium topology export` for a virtual host of one test, with unique names.
+/// For a virtual host of one test, with unique names.
 struct Exported {
     definitions: Value,
     prefix: String,
@@ -46,7 +46,7 @@ impl Exported {
         format!("{}{name}", self.prefix)
     }
 
-    /// The service's URL, as its operator would configure it.
+    /// As its operator would configure it.
     fn url(&self, broker: &LockedDown, service: &str) -> String {
         let password = std::fs::read_to_string(self.passwords.path().join(service)).unwrap();
         broker
@@ -54,7 +54,7 @@ impl Exported {
             .to_string()
     }
 
-    /// Removes an entry and everything that depends on it.
+    /// With everything that depends on it.
     fn without(&mut self, list: &str, name: &str) {
         let name = self.name(name);
         let mut keep = |list: &str, keep: &dyn Fn(&Value) -> bool| {
@@ -211,7 +211,7 @@ async fn a_missing_part_is_named_and_has_its_own_exit_code() {
     assert!(!said.contains("dead_letters"), "{said}");
 }
 
-/// As in a rolling upgrade that changes a setting: the process starts, and its log names the difference.
+/// As in a rolling upgrade that changes a setting.
 #[tokio::test]
 async fn a_queue_with_other_settings_is_used_with_a_warning() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -287,7 +287,7 @@ fn without_passwords_the_export_is_stable_and_allows_no_login() {
     assert!(!folder.path().join("none").exists());
 }
 
-/// `angarium serve`, which must end on its own: its exit code and output.
+/// It must end on its own: its exit code and output.
 async fn serve(data: &Path, url: &str, prefix: &str) -> (Option<i32>, String) {
     let mut command = command(data);
     command

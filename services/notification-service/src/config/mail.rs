@@ -11,7 +11,7 @@ use runtime::config::{Mode, Problems};
 
 use crate::sender::{SmtpServer, check_authorities};
 
-/// Set at each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
+/// At each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
 const HEADING: &str = "Mail";
 
 const EXPECTED_URL: &str = "smtp://host:port, smtps://user:password@host or \
@@ -47,8 +47,8 @@ pub struct MailArgs {
 }
 
 impl MailArgs {
-    /// Validates. Without folder and server, mails go to `default_folder`. Production requires a server: mails in files
-    /// reach no one and contain codes.
+    /// Without folder and server, mails go to `default_folder`. Production requires a server: files reach no user and
+    /// contain codes.
     pub fn check(
         self,
         default_folder: &Path,
@@ -139,16 +139,14 @@ fn greeted_as(
     Some(server.greeted_as(client?))
 }
 
-/// Where mails come from and go to.
 #[derive(Clone)]
 pub struct MailConfig {
     pub from: Mailbox,
     pub delivery: Delivery,
-    /// Time limit for the hand-over of one mail.
+    /// For the hand-over of one mail.
     pub timeout: Duration,
 }
 
-/// The destination of mails.
 #[derive(Clone)]
 pub enum Delivery {
     /// One file per notification.
@@ -157,7 +155,7 @@ pub enum Delivery {
 }
 
 impl MailConfig {
-    /// The same, but with files in `folder`: for a demo, which must not send real mails.
+    /// For a demo, which must not send real mails.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {
         self.delivery = Delivery::Folder(folder.to_owned());
@@ -165,7 +163,7 @@ impl MailConfig {
     }
 }
 
-/// Where the mails are, for people.
+/// For people.
 impl fmt::Display for MailConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.delivery {

@@ -7,7 +7,6 @@ use service::{Known, OwnArgs};
 
 use super::{MailArgs, MailConfig};
 
-/// The default folder of mails.
 const DEFAULT_FOLDER: &str = "mails";
 
 /// Flags and variables. No `Debug`: some are secrets.
@@ -19,7 +18,6 @@ pub struct NotificationArgs {
     mail_sealing_key: MailSealingKeyArgs,
 }
 
-/// The validated form.
 #[derive(Clone)]
 pub struct NotificationConfig {
     pub mail: MailConfig,

@@ -1,7 +1,5 @@
-//! The subscriptions, one line per event. A handler's file has the name of its event. [`notify::mails`] handles the
-//! events that only cause a mail.
-//!
-//! Events are handled without order: a mail that waits for its recipient blocks no other one.
+//! The subscriptions, one line per event. A handler's file has the name of its event; [`notify::mails`] handles the
+//! events that only cause a mail. No order: a mail that waits for its recipient blocks no other one.
 
 use std::time::Duration;
 
@@ -21,10 +19,9 @@ pub mod user_deleted;
 pub mod user_updated;
 pub mod verification_requested;
 
-/// The queue of this service.
 pub const QUEUE: &str = "notifications_queue";
 
-/// How long a password code works: a later mail is useless.
+/// Of a password code: a later mail is useless.
 const RESET_CODE: Duration = Duration::from_secs(3600);
 const ATTEMPTS_AT_A_CODE: u32 = 12;
 

@@ -1,5 +1,5 @@
 //! A user was deleted: erases the recipient and writes one last mail. [`settling`](crate::settling) erases the older
-//! mails, because their number has no bound. The last mail is erased after it was sent or given up.
+//! mails; the last one is erased after it was sent or given up.
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -15,7 +15,7 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let db = transaction;
     let user_id = notify::parse(&event.user_id)?;
-    // First, because it waits for transactions that write to the user: the next steps find their mails.
+    // First: it waits for transactions that write to the user, so the next steps find their mails.
     let known = recipients::erase(db, user_id, &delivered.cause()).await?;
     preferences::delete(db, user_id).await?;
     settling::wake(transaction);

@@ -1,5 +1,5 @@
-//! A user has changed: later mails use the new address and name. If the address has changed, the address before gets a
-//! mail, because its owner may know nothing of it.
+//! A user has changed: later mails use the new address and name. The address before gets a mail: its owner may know
+//! nothing of the change.
 
 use contracts::user::v1::UserUpdated;
 use messaging::{Delivered, HandlerError, Transaction};

@@ -21,7 +21,7 @@ use crate::sender::SendError;
 use crate::store::pending;
 
 impl Mailer {
-    /// Makes `attempt` and records its outcome. Until then it is in flight and keeps its lease.
+    /// Until the outcome is recorded, the mail is in flight and keeps its lease.
     pub(super) async fn attempt(
         self,
         attempt: Arc<Attempt>,
@@ -73,7 +73,7 @@ impl Mailer {
         sent.unwrap_or(Err(SendError::Temporary(Failure::TimedOut)))
     }
 
-    /// The code of a mail, if it has one. It exists in this process from here to the hand-over, and is stored nowhere.
+    /// The code exists in this process from here to the hand-over, and is stored nowhere.
     fn code(&self, attempt: &Attempt) -> Result<Option<SecretString>, SendError> {
         let letter = &attempt.letter;
         let (Some(code), Some(purpose)) = (&letter.code, letter.kind.row().code) else {
@@ -82,7 +82,7 @@ impl Mailer {
         if attempt.now_ms() >= code.expires_at_ms {
             return Err(SendError::Permanent(Failure::Expired));
         }
-        // Retry: the user service may just be receiving the new key that this service lacks.
+        // Retry: the user service may already have the new key that this service lacks.
         let opened = self.codes.open(purpose, letter.user_id, &code.sealed);
         opened
             .map(Some)
@@ -110,9 +110,8 @@ impl Mailer {
         Ok(ours)
     }
 
-    /// Retries until the outcome is recorded, because an unavailable database must not cause a second mail. The first
-    /// try is together with others, later ones are alone. After `stop`, it tries only once more. Returns whether it was
-    /// recorded.
+    /// Retries until the outcome is recorded: an unavailable database must not cause a second mail. The first try is
+    /// together with others. After `stop`, it tries only once more. Returns whether it was recorded.
     async fn record(&self, ended: &Ended, queue: &Queue, stop: &CancellationToken) -> bool {
         let (answer, recorded) = oneshot::channel();
         if queue.send((ended.clone(), answer)).is_ok() && recorded.await.is_ok() {
@@ -135,7 +134,6 @@ impl Mailer {
         }
     }
 
-    /// Logs and counts a recorded outcome.
     fn note(&self, end: End) {
         match end {
             End::Sent => {

@@ -1,7 +1,7 @@
 //! The mails that this process has in flight, from the lease to the end of the attempt.
 //!
-//! A lease cannot be extended while the database is unavailable. Afterwards, a mail that was handed over meanwhile
-//! looks due; only this set knows that its outcome is about to be recorded.
+//! Without the database, a lease cannot be extended. Afterwards, a mail that was handed over meanwhile looks due; only
+//! this set knows its outcome.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,6 @@
-//! Records outcomes with their events: all outcomes that arrive while a record is in flight share the next transaction.
-//!
-//! The first outcome is recorded immediately; none waits for others. If a group cannot be recorded, each of its
-//! attempts records itself alone, so that one refused row does not block the others.
+//! Records outcomes with their events: all outcomes that arrive while a record is in flight share the next transaction;
+//! none waits for others. If a group cannot be recorded, each attempt records itself alone, so that a refused row does
+//! not block the others.
 
 use std::sync::Arc;
 
@@ -17,10 +16,8 @@ use crate::kinds::Kind;
 use crate::notification::{Attempt, End, VERSION};
 use crate::store::{ended, erasure};
 
-/// Accepts outcomes.
 pub(super) type Queue = mpsc::UnboundedSender<(Ended, oneshot::Sender<()>)>;
 
-/// The outcome of an attempt, with its span.
 #[derive(Clone)]
 pub(super) struct Ended {
     pub(super) attempt: Arc<Attempt>,
@@ -28,10 +25,10 @@ pub(super) struct Ended {
     pub(super) span: Span,
 }
 
-/// Outcomes, each with a channel for the confirmation.
+/// Each with a channel for the confirmation.
 pub(super) type Ends = mpsc::UnboundedReceiver<(Ended, oneshot::Sender<()>)>;
 
-/// Records outcomes until the channel is closed. Confirms each recorded one; without a confirmation it is not recorded.
+/// Until the channel is closed. Confirms each recorded outcome.
 pub(super) async fn record_all(store: &Store, mut ends: Ends) {
     while let Some((ended, answers)) = next_group(&mut ends).await {
         match record(store, &ended).await {
@@ -49,7 +46,7 @@ pub(super) async fn record_all(store: &Store, mut ends: Ends) {
 
 async fn next_group(ends: &mut Ends) -> Option<(Vec<Ended>, Vec<oneshot::Sender<()>>)> {
     let mut group = vec![ends.recv().await?];
-    // Ready tasks run first, so outcomes of the same moment join this group. It waits for nothing else.
+    // Ready tasks run first, so outcomes of the same moment join this group.
     task::yield_now().await;
     while let Ok(ended) = ends.try_recv() {
         group.push(ended);
@@ -57,7 +54,7 @@ async fn next_group(ends: &mut Ends) -> Option<(Vec<Ended>, Vec<oneshot::Sender<
     Some(group.into_iter().unzip())
 }
 
-/// Records these outcomes in one transaction.
+/// In one transaction.
 pub(super) async fn record(store: &Store, group: &[Ended]) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     let ends = group.iter().map(|ended| (&*ended.attempt, ended.end));
@@ -81,7 +78,7 @@ pub(super) async fn record(store: &Store, group: &[Ended]) -> Result<(), DbErr> 
     transaction.commit().await
 }
 
-/// Enqueues the event of a final outcome. Returns whether the outcome is final.
+/// Returns whether the outcome is final.
 fn publish(transaction: &Transaction, ended: &Ended, at_ms: i64) -> Result<bool, DbErr> {
     let letter = &ended.attempt.letter;
     let cause = Cause {

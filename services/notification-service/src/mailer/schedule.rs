@@ -7,19 +7,18 @@ use messaging::Backoff;
 use crate::notification::{Attempt, End};
 use crate::sender::SendError;
 
-/// The delays triple, so that all attempts together take about half a day.
+/// The delays triple: all attempts together take about half a day.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(10),
     longest: LONGEST_DELAY,
     factor: 3,
 };
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
-/// After this many attempts, a mail is given up.
+/// Then a mail is given up.
 const ATTEMPTS: i32 = 10;
-/// A failed mail that is older is given up after any number of attempts: yesterday's confirmation is of no use.
+/// An older failed mail is given up: yesterday's confirmation is of no use.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// The state of the mail after an attempt with this outcome.
 pub(super) fn end(attempt: &Attempt, outcome: Result<(), SendError>) -> End {
     let failure = match outcome {
         Ok(()) => return End::Sent,

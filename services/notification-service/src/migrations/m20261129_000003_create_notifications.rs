@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// `settled_at_ms`: when the work of a user's deletion was complete; `correlation_id`: that of the deletion.
+// `settled_at_ms`: the end of the work of a user's deletion; `correlation_id`: that of the deletion.
 const RECIPIENT: &str = "
 CREATE TABLE recipient (
     user_id           text   PRIMARY KEY,
@@ -21,8 +21,8 @@ CREATE TABLE recipient (
 const UNSETTLED: &str = "
 CREATE INDEX recipient_unsettled ON recipient (erased_at_ms) WHERE erased_at_ms IS NOT NULL AND settled_at_ms IS NULL";
 
-// `due_at_ms`: when a pending mail is due; during an attempt, the end of its lease. `attempt_began_at_ms`: set while
-// the outcome of an attempt is unknown, during it and after a crash in it.
+// `due_at_ms`: during an attempt, the end of its lease. `attempt_began_at_ms`: set while the outcome of an attempt is
+// unknown, also after a crash.
 const NOTIFICATION: &str = "
 CREATE TABLE notification (
     notification_id     text    PRIMARY KEY,
@@ -58,7 +58,7 @@ const COPIES: &str =
     "CREATE INDEX notification_copies ON notification (original_id) WHERE original_id IS NOT NULL";
 const BY_USER: &str =
     "CREATE INDEX notification_by_user ON notification (user_id, notification_id)";
-// Partial, so that it contains only pending mails.
+// Only pending mails.
 const DUE: &str =
     "CREATE INDEX notification_due ON notification (due_at_ms) WHERE state = 'pending'";
 
@@ -73,7 +73,7 @@ CREATE TABLE preference (
     updated_at_ms   bigint
 )";
 
-// For people: timestamps instead of milliseconds; no bodies and no codes.
+// For people; no bodies and no codes.
 const READABLE_RECIPIENT: &str = "
 CREATE VIEW readable_recipient AS
 SELECT user_id, email, display_name, user_version, {readable erased_at_ms} AS erased_at,

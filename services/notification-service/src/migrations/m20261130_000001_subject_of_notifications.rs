@@ -1,6 +1,5 @@
-//! Which order a mail is about, and mails that their user did not want.
-//!
-//! The previous release neither reads nor writes these columns. A suppressed mail is a failed one to it, with the reason.
+//! The order that a mail is about, and unwanted mails. The previous release does not use these columns; to it, a
+//! suppressed mail is a failed one.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,6 +1,5 @@
-//! The refused mails of kinds without a column of their own, by name: a new kind needs no new column.
-//!
-//! The previous release neither reads nor writes the new column.
+//! The refused mails of kinds without a column of their own, by name: a new kind needs no new column. The previous
+//! release does not use it.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Mails as files: `<folder>/<notification_id>.eml`, a format that every mail program opens.
+//! Mails as files: `<folder>/<notification_id>.eml`.
 //!
 //! A file appears whole or not at all; sending a mail twice leaves one file. A mail counts as sent when its folder is
 //! on the disk. Mails that arrive while a group is written form the next group, which syncs the folder once.
@@ -18,7 +18,6 @@ use super::{MailSender, SendError};
 use crate::failure::Failure;
 use crate::mail::Mail;
 
-/// A folder for mails.
 pub struct Files {
     folder: Arc<Path>,
     waiting: Mutex<Vec<Waiting>>,
@@ -26,7 +25,6 @@ pub struct Files {
     turn: Arc<Turn<()>>,
 }
 
-/// A mail that is not in the folder yet.
 struct Waiting {
     id: Uuid,
     bytes: Vec<u8>,
@@ -34,10 +32,8 @@ struct Waiting {
 }
 
 impl Files {
-    /// The folder at `path`, created if missing.
-    ///
     /// # Errors
-    /// If it cannot be created.
+    /// If the folder cannot be created.
     pub async fn open(path: &Path) -> io::Result<Self> {
         tokio::fs::create_dir_all(path).await?;
         Ok(Self {
@@ -54,7 +50,7 @@ impl Files {
             bytes: mail.bytes.clone(),
             written,
         });
-        // Mails that are sent at the same moment join the same group.
+        // Mails of the same moment join the same group.
         task::yield_now().await;
         let turn = Arc::clone(&self.turn).lock_owned().await;
         // The previous group may have contained this mail.
@@ -63,7 +59,7 @@ impl Files {
         }
         let group = std::mem::take(&mut *self.waiting());
         let folder = Arc::clone(&self.folder);
-        // Blocking and detached: it continues for the others if this caller is cancelled.
+        // Detached: it continues for the others if this caller is cancelled.
         task::spawn_blocking(move || {
             write_group(&folder, group);
             drop(turn);
@@ -78,7 +74,7 @@ impl Files {
     }
 }
 
-/// Writes the mails and answers each. A mail that cannot be written does not affect the others.
+/// A mail that cannot be written does not affect the others.
 fn write_group(folder: &Path, mut group: Vec<Waiting>) {
     // Cancelled mails are retried later.
     group.retain(|mail| !mail.written.is_closed());
@@ -91,7 +87,7 @@ fn write_group(folder: &Path, mut group: Vec<Waiting>) {
     }
 }
 
-/// Each file waits for the disk: in parallel this takes about half the time.
+/// Each file waits for the disk: in parallel it takes half the time.
 fn write_side_by_side(folder: &Path, group: &[Waiting]) -> Vec<io::Result<()>> {
     if let [mail] = group {
         return vec![write_one(folder, mail)];
@@ -112,12 +108,12 @@ fn write_side_by_side(folder: &Path, group: &[Waiting]) -> Vec<io::Result<()>> {
 
 fn write_one(folder: &Path, mail: &Waiting) -> io::Result<()> {
     let id = mail.id;
-    // The same name each time, so that the next attempt overwrites the remains of a crash.
+    // The same name each time: the next attempt overwrites the remains of a crash.
     let unfinished = folder.join(format!(".{id}.unfinished"));
     let written = write_whole(&unfinished, &mail.bytes)
         .and_then(|()| fs::rename(&unfinished, folder.join(format!("{id}.eml"))));
     if written.is_err() {
-        // Remove the partial mail, because the disk may be full.
+        // The disk may be full.
         let _ = fs::remove_file(&unfinished);
     }
     written
@@ -132,7 +128,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[async_trait]
 impl MailSender for Files {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
-        // Retry: a full disk or a missing permission is fixed from outside, without a change to the mail.
+        // A full disk or a missing permission is fixed from outside.
         self.write(mail)
             .await
             .map_err(|error| SendError::Temporary(Failure::Folder(error.kind())))

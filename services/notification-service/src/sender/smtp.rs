@@ -1,8 +1,7 @@
 //! Mails through a mail server, over a few reused connections.
 //!
 //! Not lettre's own pool: it takes back a connection on which a call was cancelled half-way, and the next mail would
-//! read the answers to the previous one. Here a connection is reused only after a complete conversation; everything
-//! else closes it.
+//! read the answers to the previous one. Here a connection is reused only after a complete conversation.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,16 +18,15 @@ mod server;
 
 pub use server::{SmtpServer, check_authorities};
 
-/// An older idle connection is not reused: servers and firewalls drop them silently.
+/// Servers and firewalls drop idle connections silently.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// `530`: the server requires a login or TLS. This is about our settings, not about the mail.
+/// The server requires a login or TLS: about our settings, not the mail.
 const AUTHENTICATION_REQUIRED: u16 = 530;
 
-/// Sends mails through a mail server.
 pub struct Smtp {
     server: SmtpServer,
-    /// At most as many as were in use at the same time.
+    /// As many as were in use at the same time.
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -53,7 +51,7 @@ impl Smtp {
             }
         }
         let connected = self.server.connect().await;
-        // A failure before the mail is about the server, not about the mail, even if the server calls it permanent.
+        // A failure before the mail is about the server, even if the server calls it permanent.
         connected.map_err(|error| {
             let failure = match error.status() {
                 Some(code) => Failure::NotAdmitted(code),
@@ -91,13 +89,13 @@ impl MailSender for Smtp {
     }
 }
 
-/// The meaning of the answer to a mail. Its text is dropped, because servers repeat the address in it.
+/// Drops the text, because servers repeat the address in it.
 fn judge(error: &Error) -> SendError {
     match error.status().map(u16::from) {
         Some(code @ AUTHENTICATION_REQUIRED) => SendError::Temporary(Failure::NotAdmitted(code)),
         Some(code) if error.is_permanent() => SendError::Permanent(Failure::Refused(code)),
         Some(code) => SendError::Temporary(Failure::NotYet(code)),
-        // lettre detects this before it sends: the address needs an extension that the server lacks.
+        // Detected before sending: the address needs an extension that the server lacks.
         None if error.is_client() => SendError::Permanent(Failure::Unsupported),
         None => SendError::Temporary(Failure::Interrupted),
     }

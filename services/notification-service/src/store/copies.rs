@@ -25,7 +25,6 @@ pub async fn count(db: &impl ConnectionTrait, original_id: Uuid) -> Result<u64, 
     of(original_id).count(db).await
 }
 
-/// Whether a copy is not sent yet.
 pub async fn any_pending(db: &impl ConnectionTrait, original_id: Uuid) -> Result<bool, DbErr> {
     let pending = of(original_id).filter(is_pending()).count(db).await?;
     Ok(pending > 0)

@@ -1,4 +1,4 @@
-//! Records the outcomes of attempts: any number of them in one statement.
+//! Records the outcomes of attempts in one statement.
 //!
 //! Guarantee: an attempt that has lost its lease does not change its mail, unless it has sent it. The other outcomes of
 //! the group are recorded anyway.
@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{state_name, stored_id};
 use crate::notification::{Attempt, End, State};
 
-/// Records these outcomes. Returns the mails for which this was new, each with the time of the record.
+/// Returns the mails for which this was new, each with the time of the record.
 ///
-/// A handed-over mail is recorded as sent, even if another attempt has the lease meanwhile: no attempt must send it
-/// again. Any other outcome without the lease is ignored.
+/// A handed-over mail is recorded as sent, even if another attempt has the lease: no attempt must send it again. Any
+/// other outcome without the lease is ignored.
 pub async fn record<'a>(
     db: &impl ConnectionTrait,
     ends: impl IntoIterator<Item = (&'a Attempt, End)>,
@@ -29,8 +29,8 @@ pub async fn record<'a>(
     recorded.collect()
 }
 
-/// The rows are locked in the order of their ids, as in a deletion, so that the two cannot deadlock. With a comparison
-/// with `pending`, PostgreSQL would scan the partial index of all pending mails instead of looking up these rows.
+/// Rows are locked in the order of their ids, as in a deletion, to avoid deadlocks. With a comparison with `pending`,
+/// PostgreSQL would scan the partial index instead of looking up these rows.
 const RECORD: &str = "
 UPDATE notification
 SET state = end_state, failure = end_failure, attempt_began_at_ms = NULL,

@@ -1,4 +1,4 @@
-//! Erases mails to a deleted user. What stays: their number, times, kinds and outcomes; no address, name, text or code.
+//! Erases mails to a deleted user. Their number, times, kinds and outcomes stay.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -13,8 +13,8 @@ use super::state_name;
 use crate::kinds::Kind;
 use crate::notification::{Letter, State};
 
-/// Gives up at most `limit` pending mails to the user and erases them. Returns them and their number. A mail that is
-/// being handed over is included: its outcome is not recorded any more.
+/// Gives up at most `limit` pending mails to the user and erases them. Returns them and their number. The outcome of a
+/// mail that is being handed over is not recorded any more.
 pub async fn drop_pending(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -41,12 +41,12 @@ pub async fn drop_pending(
         .exec(db)
         .await?;
     let dropped = rows.len();
-    // A kind that only a later release knows is dropped without an event, because only that release can publish it.
+    // Only a later release can publish the event of its kinds.
     let letters = rows.into_iter().filter_map(|row| letter(row).ok());
     Ok((dropped, letters.collect()))
 }
 
-/// Erases personal data in at most `limit` mails to the user with a final outcome. Returns how many.
+/// At most `limit` mails with a final outcome. Returns how many.
 pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Result<u64, DbErr> {
     let unerased: Vec<String> = Entity::find()
         .select_only()
@@ -65,12 +65,12 @@ pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Resu
     Ok(erased.rows_affected)
 }
 
-/// The mail about the deletion is still to be sent; it is erased after its final outcome.
+/// It is erased after its final outcome.
 fn is_not_the_last() -> Expr {
     Column::Kind.ne(Kind::AccountDeleted.name())
 }
 
-/// Erases the last mails to users, after their final outcome.
+/// After their final outcome.
 pub async fn erase_last(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<(), DbErr> {
     let ids = ids.iter().map(Uuid::to_string);
     erased(Entity::update_many())
@@ -80,7 +80,7 @@ pub async fn erase_last(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<(), D
     Ok(())
 }
 
-/// Adds the erasure of personal data to an update.
+/// Adds the erasure to an update.
 fn erased(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
     let columns = [
         Column::Email,

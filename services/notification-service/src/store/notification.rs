@@ -1,4 +1,4 @@
-//! One row per mail, in any state.
+//! One row per mail.
 
 use std::fmt;
 
@@ -7,28 +7,26 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "notification")]
 pub struct Model {
-    /// Ids rise with time, so lists are ordered by them.
+    /// Ids rise with time: lists are ordered by them.
     #[sea_orm(primary_key, auto_increment = false)]
     pub notification_id: String,
     pub event_id: String,
     pub user_id: String,
     pub kind: String,
     pub state: String,
-    /// The address when the mail was written, which stays if the user changes it. Empty, like name and bodies, after
-    /// the user's account was deleted.
+    /// When the mail was written. Empty, like name and bodies, after the user's account was deleted.
     pub email: String,
     pub display_name: String,
     pub subject: String,
     pub body_text: String,
     pub body_html: String,
-    /// The encrypted code, if the mail has one.
     pub sealed_code: Option<Vec<u8>>,
     pub code_expires_at_ms: Option<i64>,
-    /// The original, if the mail is a copy.
+    /// If the mail is a copy.
     pub original_id: Option<String>,
     /// What the mail is about, unless it is about the user.
     pub order_id: Option<String>,
-    /// Its user wants no such mails. To releases that do not know this it has failed.
+    /// Unwanted. Older releases see a failed mail.
     pub suppressed: bool,
     pub correlation_id: String,
     pub traceparent: Option<String>,
@@ -36,12 +34,12 @@ pub struct Model {
     pub baggage: Option<String>,
     /// Counted before each attempt.
     pub attempts: i32,
-    /// The number of attempts that began while the outcome of an earlier one was unknown.
+    /// Attempts that began while the outcome of an earlier one was unknown.
     pub repeats: i32,
-    /// Why the last attempt failed.
+    /// Of the last attempt.
     pub failure: Option<String>,
     pub created_at_ms: i64,
-    /// When a pending mail is due; during an attempt, the end of its lease.
+    /// During an attempt, the end of its lease.
     pub due_at_ms: i64,
     /// Set while the outcome of an attempt is unknown.
     pub attempt_began_at_ms: Option<i64>,

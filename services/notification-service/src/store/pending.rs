@@ -1,7 +1,7 @@
-//! The mailer's queries: due mails and their attempts. [`super::ended`] records outcomes.
+//! The mailer's queries: due mails and their attempts.
 //!
 //! A lease moves the due time into the future, in its own statement. So no transaction is open during the hand-over, no
-//! two replicas send the same mail, and the mail of a dead sender is due again when its lease ends.
+//! two replicas send the same mail, and the mail of a dead sender is due again.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -20,7 +20,6 @@ use super::{stored_id, stored_kind, unreadable};
 use crate::kinds::Kind;
 use crate::notification::{Attempt, Letter, SealedCode};
 
-/// A query for the time until the next pending mail is due.
 pub fn due_in_ms() -> String {
     format!(
         "SELECT min(due_at_ms) - {{now}} FROM notification WHERE {}",
@@ -28,7 +27,7 @@ pub fn due_in_ms() -> String {
     )
 }
 
-/// The latest possible due time of a pending mail: its next attempt or the end of a lease.
+/// The latest due time of a pending mail: its next attempt or the end of a lease.
 pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     Bound {
         table: "notification",
@@ -41,8 +40,8 @@ pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     }
 }
 
-/// Leases at most `limit` due mails for `lease`, and counts their attempts, in one statement with its own transaction.
-/// Skips mails that another replica is leasing, and those `in_flight` in this process, even if their lease has ended.
+/// Leases at most `limit` due mails for `lease`, and counts their attempts, in its own transaction. Skips mails that
+/// another replica is leasing, and those `in_flight` in this process, even without a lease.
 pub async fn take_up(
     store: &Store,
     lease: Duration,
@@ -83,7 +82,7 @@ fn taking_up() -> String {
     )
 }
 
-/// Extends the lease while sending or recording takes long. Returns whether this attempt still had the lease.
+/// Returns whether this attempt still had the lease.
 pub async fn extend_lease(
     db: &impl ConnectionTrait,
     attempt: &Attempt,
@@ -107,8 +106,8 @@ pub async fn extend_lease(
 /// an account are about to be dropped, except the mail about the deletion.
 fn is_ours() -> String {
     let kinds: Vec<String> = Kind::all().map(|kind| sql::text(kind.name())).collect();
-    // The state is a literal, because the planner uses the partial index only if it sees its condition. The recipient
-    // is a scalar subquery, because PostgreSQL hashes the whole table for EXISTS.
+    // A literal state: the planner needs the condition of the partial index. A scalar subquery: PostgreSQL hashes the
+    // whole table for EXISTS.
     format!(
         "state = 'pending' AND kind IN ({}) AND (kind = {} OR (
              SELECT recipient.erased_at_ms FROM recipient WHERE recipient.user_id = notification.user_id) IS NULL)",
@@ -118,11 +117,10 @@ fn is_ours() -> String {
 }
 
 pub(super) fn is_pending() -> Expr {
-    // A literal: the planner uses the partial index only if it sees its condition.
+    // A literal: the planner needs the condition of the partial index.
     Expr::cust("state = 'pending'")
 }
 
-/// The row after the start of this attempt.
 fn attempt(row: &QueryResult) -> Result<Attempt, DbErr> {
     let row = Model::from_query_result(row, "")?;
     let began_at_ms = row.attempt_began_at_ms;

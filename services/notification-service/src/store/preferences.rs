@@ -13,13 +13,13 @@ use super::preference::{Column, Entity, Model};
 use crate::kinds::Kind;
 use crate::preferences::{Preferences, Wanted};
 
-/// The user's preferences; the defaults if they were never changed.
+/// The defaults if they were never changed.
 pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preferences, DbErr> {
     let row = Entity::find_by_id(user_id.to_string()).one(db).await?;
     Ok(of(user_id, row))
 }
 
-/// As [`find`], but locked until the transaction ends, because two concurrent changes would take the same version.
+/// As [`find`], locked: two concurrent changes would take the same version.
 pub async fn lock(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preferences, DbErr> {
     // A missing row cannot be locked, so insert it first.
     let row = row(&Preferences::unchanged(user_id)).into_active_model();
@@ -31,7 +31,6 @@ pub async fn lock(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preference
     Ok(of(user_id, locked.one(db).await?))
 }
 
-/// Writes locked preferences.
 pub async fn update(db: &impl ConnectionTrait, preferences: &Preferences) -> Result<(), DbErr> {
     let row = row(preferences).into_active_model().reset_all();
     Entity::update(row).exec(db).await?;
@@ -43,8 +42,7 @@ pub async fn delete(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbEr
     Ok(())
 }
 
-/// The kinds with a column of their own, which the first release reads and writes. Refused ones of other kinds are in
-/// the column `refused`.
+/// The kinds with a column of their own, which the first release uses. The column `refused` has the others.
 fn columns(row: &mut Model) -> [(Kind, &mut bool); 4] {
     [
         (Kind::OrderPlaced, &mut row.order_placed),
@@ -76,7 +74,6 @@ fn row(preferences: &Preferences) -> Model {
     row
 }
 
-/// The stored preferences, or the defaults.
 pub(super) fn of(user_id: Uuid, row: Option<Model>) -> Preferences {
     let Some(mut row) = row else {
         return Preferences::unchanged(user_id);
@@ -90,7 +87,7 @@ pub(super) fn of(user_id: Uuid, row: Option<Model>) -> Preferences {
             }
         }
     }
-    // Afterwards: what the columns say counts.
+    // Afterwards: the columns win.
     for (kind, is_wanted) in columns(&mut row) {
         wanted.set(kind, *is_wanted);
     }

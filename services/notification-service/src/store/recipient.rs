@@ -13,13 +13,13 @@ pub struct Model {
     pub display_name: String,
     /// The version of the user in this row.
     pub user_version: i64,
-    /// Set when the user's account was deleted; then only the id is left.
+    /// The user's account was deleted; only the id is left.
     pub erased_at_ms: Option<i64>,
-    /// Set when the mails to the user are erased, too.
+    /// The mails to the user are erased, too.
     pub settled_at_ms: Option<i64>,
-    /// The correlation id of the deletion, until its work is complete.
+    /// Of the deletion, until its work is complete.
     pub correlation_id: Option<String>,
-    /// The event of the deletion, until its work is complete.
+    /// Of the deletion, until its work is complete.
     pub deletion_event_id: Option<String>,
 }
 
@@ -28,7 +28,6 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Without address and name.
 impl fmt::Debug for Model {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,7 +1,7 @@
 //! The recipients: users as their latest event describes them.
 //!
 //! Events of one user may arrive in any order, so each row has the user's version and never goes back. A deleted user
-//! stays as a row with only the id, so that late events find it.
+//! stays as an id, so that late events find it.
 
 use std::collections::HashMap;
 
@@ -30,10 +30,10 @@ pub const MARKED: MarkedUsers = MarkedUsers {
     has_trace: false,
 };
 
-/// The version of a user without an own event so far.
+/// Of a user without an own event so far.
 pub const NO_EVENT: i64 = 0;
 
-/// Stores address and name, unless the row is newer.
+/// Unless the row is newer.
 pub async fn learn(
     db: &impl ConnectionTrait,
     recipient: &Recipient,
@@ -55,7 +55,7 @@ pub async fn learn(
     Ok(())
 }
 
-/// Takes the recipient back after the user service was restored: the state at this version and later events replace it. A user that
+/// After a restore of the user service, the state at this version and later events replace the recipient. A user that
 /// the user service has lost is removed.
 pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<(), DbErr> {
     if user.aggregate_type != UserCreated::AGGREGATE {
@@ -84,7 +84,7 @@ pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<
     Ok(())
 }
 
-/// The user, locked against changes until the transaction ends; `None` if the account was deleted.
+/// Locked against changes until the transaction ends; `None` if the account was deleted.
 ///
 /// # Errors
 /// [`Error::RecipientUnknown`] if no event of the user has arrived yet.
@@ -97,8 +97,8 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
     Ok(known(user_id, row))
 }
 
-/// The known ones of these users, with their mail preferences, locked against changes until the transaction ends. The
-/// recipient is `None` if the account was deleted.
+/// The known ones of these users, with their mail preferences, locked until the transaction ends. The recipient is
+/// `None` if the account was deleted.
 pub async fn find_all_with_preferences(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
@@ -109,11 +109,11 @@ pub async fn find_all_with_preferences(
         .into();
     let mut rows = Entity::find()
         .filter(Column::UserId.is_in(user_ids.iter().map(Uuid::to_string)))
-        // In a fixed order, to avoid deadlocks.
+        // A fixed order avoids deadlocks.
         .order_by_asc(Column::UserId)
         .select_also(preference::Entity)
         .join(JoinType::LeftJoin, preference);
-    // Locks the recipient only: missing preferences cannot be locked.
+    // Missing preferences cannot be locked.
     QueryTrait::query(&mut rows).lock_with_tables(LockType::Share, [Entity]);
     let mut found = HashMap::new();
     for (row, preference) in rows.all(db).await? {
@@ -124,8 +124,8 @@ pub async fn find_all_with_preferences(
     Ok(found)
 }
 
-/// Erases the user, and marks them for the worker, which erases their mails. Returns the old data; `None` if the user is
-/// unknown or already erased. Waits for transactions that write to the user.
+/// Erases the user, and marks them for the worker. Returns the old data; `None` if the user is unknown or already
+/// erased. Waits for transactions that write to the user.
 pub async fn erase(
     db: &impl ConnectionTrait,
     user_id: Uuid,

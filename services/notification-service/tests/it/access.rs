@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::world::{World, registered};
 
-/// The answers of all methods to calls made by `call`.
+/// Of calls made by `call`.
 async fn every_method(
     world: &World,
     id: &str,

@@ -1,4 +1,4 @@
-//! The life of a recipient: the address is kept current, and no personal data outlives the account.
+//! The address of a recipient is kept current, and no personal data outlives the account.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::mails::{parsed, to};
 use crate::samples::{cancelled, deleted, moved, placed, verification};
 use crate::world::{World, registered, value};
 
-/// All personal data in the tables, as one text.
+/// In the tables, as one text.
 pub(crate) async fn personal(world: &World) -> String {
     let mails: Option<String> = world
         .value(
@@ -82,7 +82,7 @@ async fn a_deleted_account_leaves_a_last_mail_and_nothing_personal(
         personal(&world).await
     })
     .await;
-    // Number, times and kinds of the mails are still there.
+    // Number, times and kinds of the mails stay.
     let all = world.of_user(&user.user_id).await;
     assert_eq!(all.len(), 3);
     for one in all {
@@ -149,7 +149,7 @@ async fn pending_mails_are_dropped_with_the_account_and_published(
     let failed: NotificationFailed = promised[0].decode();
     assert_eq!(failed.notification_id, dropped.notification_id);
     assert_eq!(failed.failure, dropped.failure);
-    // The last mail waits for the mail server; only it still has the address.
+    // Only the last mail still has the address.
     let last = world.notification(end, NotificationState::Pending).await;
     assert_eq!(last.recipient, "ada@example.com");
     world.stop().await;
@@ -185,7 +185,7 @@ async fn a_deletion_waits_for_transactions_that_write_to_the_user() {
     world.stop().await;
 }
 
-/// Mails to a user in one state, as many as handlers write over the years.
+/// As many as handlers write over the years.
 async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how_many: u64) {
     for _ in 0..how_many {
         let letter = Letter {
@@ -248,7 +248,7 @@ async fn the_work_of_a_deletion_is_done_in_parts_by_any_worker(
         (600, 0),
         (100, 0),
         (0, 0),
-        // It finds no rows, and returns that.
+        // The last round finds no rows.
         (0, 0),
     ];
     assert_eq!(steps, expected);

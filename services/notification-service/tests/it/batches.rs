@@ -1,4 +1,4 @@
-//! Mails that are leased, sent and recorded together are independent of each other.
+//! Mails that are leased, sent and recorded together are independent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -125,7 +125,6 @@ async fn a_mail_that_cannot_be_recorded_holds_up_no_other(
     gate.reached_by(8).await;
     gate.open();
     post.come_to("sent", 7).await;
-    // Later ones are sent as well.
     post.write().await;
     post.start(gate.clone()).await;
     post.come_to("sent", 8).await;
@@ -245,7 +244,7 @@ async fn replicas_that_lease_at_once_never_get_the_same_mail(
     assert_eq!(post.count("attempts = 1").await, leased);
 }
 
-/// On PostgreSQL, where two transactions may write at the same time.
+/// On PostgreSQL, two transactions may write at the same time.
 #[tokio::test]
 async fn mails_that_another_replica_is_leasing_are_passed_over() {
     let post = Post::new(StoreKind::Postgres).await;

@@ -70,7 +70,7 @@ async fn a_code_sealed_for_another_purpose_is_not_sent_but_retried(
     let world = World::new(store).await;
     let user = registered("ada@example.com", "Ada");
     let mut request = verification(&user, "ABCD-EFGH");
-    // As if an attacker had put the code of a reset into a verification mail.
+    // An attacker has put the code of a reset into a verification mail.
     request.sealed_code = sealed(Purpose::PasswordReset, &user.user_id, "ABCD-EFGH");
     let event_id = world.publish(&request).await;
     let expected = "the code in the mail cannot be decrypted: set the same MAIL_SEALING_KEY as in the user service";

@@ -1,4 +1,4 @@
-//! The settings of mails: valid and invalid values.
+//! The settings of mails.
 
 use std::ffi::OsString;
 
@@ -69,7 +69,6 @@ fn every_mistake_is_named_at_once_and_no_password_is_shown() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
-/// The mail server as the flags make it.
 fn smtp(arguments: &[&str]) -> SmtpServer {
     match load(arguments).unwrap().own.mail.delivery {
         Delivery::Smtp(server) => server,

@@ -96,8 +96,7 @@ async fn a_lease_that_ends_in_an_outage_causes_no_second_mail() {
     proxy.cut();
     gate.open();
     eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
-    // As after the end of the lease. Without the outbox nothing can be recorded, so the mailer finds the mail first
-    // when the database is back.
+    // As after the end of the lease. Without the outbox nothing can be recorded, so the mailer finds the mail first.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
     post.execute("ALTER TABLE angarium_outbox RENAME TO hidden_outbox")
         .await;

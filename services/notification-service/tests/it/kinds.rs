@@ -1,6 +1,5 @@
-//! The table of mails: every kind has its row, its templates and the same facts in both forms.
-//!
-//! The pages are left in `target/tmp/mails`, so that a browser can show them.
+//! Every kind has its row, its templates and the same facts in both forms. The pages are left in `target/tmp/mails` for
+//! a browser.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +19,7 @@ use crate::mails::shown;
 
 const NAME: &str = "Ada Lovelace";
 
-/// The mail of this kind about an event with `value` in all its fields, and the facts that it gives.
+/// About an event with `value` in all its fields, with the facts that the mail gives.
 fn sample(kind: Kind, name: &str, value: &str) -> (Content, Vec<String>) {
     let eur = |units, nanos| Money {
         currency_code: "EUR".to_owned(),
@@ -134,7 +133,7 @@ fn sample(kind: Kind, name: &str, value: &str) -> (Content, Vec<String>) {
     (content.unwrap(), facts.collect())
 }
 
-/// The mail of an event with no field set: an older event.
+/// Of an event with no field set: an older event.
 fn bare(kind: Kind) -> Content {
     let content = match kind {
         Kind::OrderPlaced => OrderPlaced::default().content(""),
@@ -154,7 +153,7 @@ fn bare(kind: Kind) -> Content {
     content.unwrap()
 }
 
-/// The words and numbers, without what marks a list.
+/// Without what marks a list.
 fn words(text: &str) -> Vec<&str> {
     text.split_whitespace()
         .filter(|word| *word != "-")
@@ -330,7 +329,7 @@ fn each_preference_of_the_contract_belongs_to_one_row() {
         let value = (choice.value)(&mut preferences);
         assert_eq!(value.replace(true), None, "{}", choice.field);
     }
-    // All fields: a new one fails to compile here until it has a row.
+    // All fields: a new one does not compile without a row.
     let expected = Preferences {
         user_id: String::new(),
         order_placed_mails: Some(true),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::world::World;
 
-/// Writes `count` mails to `user_id` without waking the mailer, and returns their ids, newest first.
+/// Without waking the mailer. Returns the ids, newest first.
 async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -57,7 +57,6 @@ fn of(user_id: &str, page_size: i32, page_token: &str) -> ListNotificationsReque
     }
 }
 
-/// All pages in sequence.
 async fn pages(world: &World, user_id: &str, page_size: i32) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut token = String::new();
@@ -135,7 +134,7 @@ async fn a_page_has_50_by_default_and_1000_at_most(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    // One statement for all, because one per mail takes too long.
+    // One statement: one per mail takes too long.
     world
         .execute(
             "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject,

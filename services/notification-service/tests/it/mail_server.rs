@@ -1,4 +1,4 @@
-//! A scripted mail server: the test sets the answer to each mail.
+//! A mail server with scripted answers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +9,16 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// The answer to the next mail.
+/// To the next mail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    /// The answer to the recipient.
+    /// To the recipient.
     Recipient(&'static str),
     /// Accepts the mail and never answers.
     Silence,
-    /// The greeting of the connection.
+    /// Of the connection.
     Greeting(&'static str),
-    /// The answer to the login.
+    /// To the login.
     Login(&'static str),
 }
 
@@ -34,7 +34,7 @@ struct State {
     answers: Mutex<VecDeque<Answer>>,
     mails: Mutex<Vec<Vec<u8>>>,
     connections: AtomicUsize,
-    /// Who said EHLO.
+    /// With EHLO.
     greeted: Mutex<Vec<String>>,
 }
 
@@ -73,7 +73,6 @@ impl MailServer {
         self.port
     }
 
-    /// The names with which clients greeted it.
     pub(crate) fn greeted(&self) -> Vec<String> {
         self.state.greeted.lock().unwrap().clone()
     }
@@ -169,7 +168,7 @@ async fn say(stream: &mut BufReader<TcpStream>, text: &str) -> std::io::Result<(
 }
 
 impl State {
-    /// The next answer, if it is of this kind.
+    /// If it is of this kind.
     fn next<T>(&self, kind: impl Fn(Answer) -> Option<T>) -> Option<T> {
         let mut answers = self.answers.lock().unwrap();
         let found = kind(*answers.front()?)?;

@@ -126,7 +126,6 @@ async fn eight_mails_are_sent_at_the_same_time_and_never_more(
     let gate = Gate::closed();
     post.start(gate.clone()).await;
     gate.reached_by(8).await;
-    // Mails that are not in flight were not leased.
     assert_eq!(post.count("attempts = 0").await, 12);
     gate.open();
     post.come_to("sent", 20).await;

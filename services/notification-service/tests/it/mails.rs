@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessageParser};
 
-/// A folder for mails.
 pub(crate) struct Folder {
     path: PathBuf,
 }
@@ -23,7 +22,7 @@ impl Folder {
         self.path.join(format!("{notification_id}.eml")).exists()
     }
 
-    /// The names of all files, complete or not.
+    /// Complete or not.
     pub(crate) fn names(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.path).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -45,13 +44,13 @@ pub(crate) fn html(mail: &Message<'_>) -> String {
     mail.body_html(0).unwrap().into_owned()
 }
 
-/// What the HTML shows, with single spaces.
+/// With single spaces.
 pub(crate) fn shown(html: &str) -> String {
     let text = html_to_text(html);
     text.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-/// Name and address of the one recipient.
+/// Of the one recipient.
 pub(crate) fn to(mail: &Message<'_>) -> (Option<String>, String) {
     let all: Vec<_> = mail.to().unwrap().iter().collect();
     assert_eq!(all.len(), 1);

@@ -1,7 +1,5 @@
-//! The service from outside: events in through its broker, calls over its socket, mails out to a folder or a mail
-//! server.
-//!
-//! The modules have `cfg(test)`, so that lints treat them as test code.
+//! The service from outside: events through its broker, calls over its socket, mails to a folder or a mail server.
+//! `cfg(test)`: lints treat the modules as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

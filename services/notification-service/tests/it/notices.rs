@@ -26,13 +26,12 @@ async fn a_changed_address_is_reported_to_the_address_before(
     assert_eq!(sent.recipient, "ada@example.com");
     let bytes = world.mails().bytes(&sent.notification_id);
     assert_eq!(to(&parsed(&bytes)).1, "ada@example.com");
-    // The new address may belong to an attacker, who needs no warning.
+    // The new address may belong to an attacker.
     assert!(!String::from_utf8_lossy(&bytes).contains("mallory"));
 
     let order = world.publish(&placed(&user.user_id)).await;
     let later = world.notification(order, NotificationState::Sent).await;
     assert_eq!(later.recipient, "mallory@example.net");
-    // The event comes a second time.
     world.publish_version(id, 2, &change).await;
     world.settled().await;
     assert_eq!(world.of_user(&user.user_id).await.len(), 3);
@@ -58,7 +57,7 @@ async fn an_update_of_an_older_release_makes_no_mail(
     world.stop().await;
 }
 
-/// The mail of this event, in both forms.
+/// In both forms.
 async fn mailed<E: Event>(world: &World, version: i64, event: &E) -> (Notification, [String; 2]) {
     let id = Uuid::now_v7();
     world.publish_version(id, version, event).await;

@@ -1,4 +1,4 @@
-//! The mailer without the service: a database with pending mails, and mailers on it.
+//! The mailer without the service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Post {
         letter.id
     }
 
-    /// Starts another mailer, as another replica would: with its own pool and signals.
+    /// Like another replica: with its own pool and signals.
     pub(crate) async fn start(&mut self, sender: Arc<dyn MailSender>) {
         let store = Store::new(self.database.connect().await);
         self.start_on(store, sender, Duration::from_secs(30));
@@ -85,17 +85,14 @@ impl Post {
         self.mailers.spawn(mailer.run(self.stop.clone()));
     }
 
-    /// Kills all mailers.
     pub(crate) async fn die(&mut self) {
         self.mailers.shutdown().await;
     }
 
-    /// Asks all mailers to stop in order.
     pub(crate) fn ask_to_end(&self) {
         self.stop.cancel();
     }
 
-    /// Stops all mailers in order, and waits for their end.
     pub(crate) async fn end(&mut self) {
         self.ask_to_end();
         while let Some(ended) = self.mailers.join_next().await {

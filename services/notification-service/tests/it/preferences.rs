@@ -73,7 +73,7 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
         update_time: None,
     };
     assert_eq!(get(&world, &user).await, expected);
-    // Also a user without any event so far: the token proves that the user exists.
+    // Also without any event of the user: the token proves that the user exists.
     let newcomer = registered("eve@example.com", "Eve");
     assert_eq!(get(&world, &newcomer).await.etag, "\"0\"");
     world.stop().await;
@@ -228,7 +228,7 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
     world.stop().await;
 }
 
-/// By the API, and by the view that operators read.
+/// By the API, and by the view of operators.
 #[rstest]
 #[tokio::test]
 async fn why_no_mail_for_an_order_is_one_call_and_one_query(

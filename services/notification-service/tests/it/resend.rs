@@ -27,7 +27,6 @@ async fn resend(
     Ok(answer.into_inner().notification.unwrap())
 }
 
-/// The notification, after it was sent.
 async fn sent(world: &World, notification_id: &str) -> Notification {
     eventually("the copy is sent", async || {
         let all = world.of_user("").await;

@@ -101,7 +101,7 @@ pub(crate) fn deleted(user: &UserCreated) -> UserDeleted {
     }
 }
 
-/// A request with a code that is valid for the duration of a test.
+/// With a code that is valid for the duration of a test.
 pub(crate) fn verification(user: &UserCreated, code: &str) -> EmailVerificationRequested {
     EmailVerificationRequested {
         verification_id: Uuid::now_v7().to_string(),

@@ -10,10 +10,9 @@ use testkit::eventually_is;
 use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
-/// A sender with scripted outcomes.
 #[derive(Default)]
 pub(crate) struct Scripted {
-    /// The outcomes of the first mails; later ones succeed.
+    /// Of the first mails; later ones succeed.
     pub(crate) outcomes: Mutex<Vec<Result<(), SendError>>>,
     pub(crate) sent: Mutex<Vec<Uuid>>,
 }
@@ -30,7 +29,7 @@ impl MailSender for Scripted {
     }
 }
 
-/// Holds mails until the test lets them go, and counts the waiting ones.
+/// Holds mails until the test lets them go.
 pub(crate) struct Gate {
     waiting: AtomicUsize,
     pub(crate) most: AtomicUsize,
@@ -50,7 +49,6 @@ impl Gate {
         })
     }
 
-    /// Every mail that waits at the gate fails.
     pub(crate) fn fails_with(&self, failure: SendError) {
         self.failure.set(failure).unwrap();
     }

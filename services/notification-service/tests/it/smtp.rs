@@ -132,7 +132,7 @@ async fn a_connection_that_the_server_has_closed_is_replaced() {
     smtp.send(&mail()).await.unwrap();
     let other = MailServer::start([]).await;
     drop(server);
-    // The old server is gone, so its connection must not be reused for the other one.
+    // The connection to the old server must not be reused.
     let gone = smtp.send(&mail()).await;
     assert_eq!(gone, Err(SendError::Temporary(Failure::Unreachable)));
     Smtp::new(other.server()).send(&mail()).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_server_of_a_private_authority_is_trusted_if_named() {
     std::fs::write(&file, other.pem()).unwrap();
     let trusting = public.trusting(file.clone());
     assert_eq!(send(trusting.clone()).await, unreachable);
-    // Replaced while the service runs: the next connect reads it.
+    // Replaced while the service runs.
     std::fs::write(&file, ours.pem()).unwrap();
     assert_eq!(send(trusting.clone()).await, Ok(()));
     assert_eq!(server.mails().len(), 1);

@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::mail_server::{Answer, MailServer};
 use crate::world::{TRACEPARENT, World, registered};
 
-/// Everything that all tests of this process log.
+/// Of all tests of this process.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -38,7 +38,7 @@ impl io::Write for Log {
     }
 }
 
-/// Sets up traces and a log for the process, once.
+/// Once for the process.
 pub(crate) fn watch() -> Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     let set_up = || {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use runtime::config::Problems;
 use service::{Known, OwnArgs};
 
-/// Set at each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
+/// At each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
 const HEADING: &str = "Orders";
 
 const CONFIRMATION_TIME: Duration = Duration::from_secs(24 * 3600);
 const MAX_WATCHERS: usize = 256;
-/// The default share of one caller: an eighth of all watchers.
+/// An eighth of all watchers.
 const SHARE_OF_CALLER: usize = 8;
-/// … and those of one address, where many accounts may be one person's.
+/// Many accounts may be one person's.
 const SHARE_OF_ADDRESS: usize = 4;
 
 /// Flags and variables of the orders.
@@ -47,7 +47,7 @@ impl OwnArgs for OrderArgs {
 
     const SECRETS: &'static [&'static str] = &[];
 
-    /// Each watcher occupies one of the server's concurrent calls, so some are reserved for other calls.
+    /// Each watcher occupies one of the server's concurrent calls; some are reserved for other calls.
     fn check(self, known: &Known, problems: &mut Problems) -> Option<OrderConfig> {
         let confirmation_time = problems.duration_within(
             "ORDER_CONFIRMATION_TIME",
@@ -90,16 +90,15 @@ fn share_of_caller(max_watchers: usize) -> usize {
     max_watchers.div_ceil(SHARE_OF_CALLER)
 }
 
-/// The validated settings of orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderConfig {
-    /// The time between placing an order and its cancellation, if it is not confirmed.
+    /// Until an unconfirmed order is cancelled.
     pub confirmation_time: Duration,
-    /// Maximum number of concurrent WatchOrder streams in this process.
+    /// Concurrent WatchOrder streams in this process.
     pub max_watchers: usize,
-    /// Maximum number of concurrent streams from one address. `None`: no limit.
+    /// Concurrent streams from one address. `None`: no limit.
     pub max_watchers_per_address: Option<usize>,
-    /// Maximum number of concurrent streams of one user.
+    /// Concurrent streams of one user.
     pub max_watchers_per_caller: usize,
 }
 

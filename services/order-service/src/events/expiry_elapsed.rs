@@ -1,4 +1,4 @@
-//! The expiry time of an order has come: cancels it, unless it was confirmed while the event was on its way.
+//! The expiry time of an order has come: cancels it, unless it was confirmed meanwhile.
 
 use contracts::order::v1::ExpiryElapsed;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::order::{Change, State};
 use crate::store;
 
-/// The user sees it as the reason of the cancellation.
+/// For the user.
 const REASON: &str = "it was not confirmed in time";
 
 pub async fn handle(

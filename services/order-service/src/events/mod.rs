@@ -10,7 +10,6 @@ pub mod expiry_elapsed;
 pub mod user;
 pub mod user_deleted;
 
-/// The queue of this service.
 pub const QUEUE: &str = "orders_queue";
 
 pub fn subscriptions() -> Subscriptions {

@@ -1,4 +1,4 @@
-//! Any event of a user, of every type: the user may place orders from now on, and the view has the event's version.
+//! Any event of a user: the user may place orders from now on, and the view has the event's version.
 
 use messaging::{Advanced, Delivered, HandlerError, Transaction};
 

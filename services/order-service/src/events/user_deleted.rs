@@ -1,5 +1,4 @@
-//! A user was deleted: no new orders from now on. A worker cancels the open orders later, because their number has no
-//! bound.
+//! A user was deleted: no new orders from now on. A worker cancels the open orders: their number has no bound.
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};

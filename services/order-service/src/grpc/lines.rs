@@ -1,4 +1,4 @@
-//! Parses and validates the lines of an order, for rules that the contract cannot state.
+//! Parses the lines of an order, with rules that the contract cannot state.
 
 use contracts::order::v1::OrderLine;
 use runtime::status::Violations;
@@ -6,12 +6,11 @@ use runtime::status::Violations;
 use crate::money::Money;
 use crate::order::{Line, Lines};
 
-/// The lines. If they are invalid, `violations` has all problems that the contract's rules do not cover.
 pub(super) fn parse(lines: Vec<OrderLine>, violations: &mut Violations) -> Option<Lines> {
     let each = |(index, line): (usize, OrderLine)| {
         parse_line(&format!("lines[{index}]"), line, violations)
     };
-    // Collected first, so that all invalid lines are reported, not only the first.
+    // Collected first: all invalid lines are reported.
     let parsed: Vec<Option<Line>> = lines.into_iter().enumerate().map(each).collect();
     let lines: Option<Vec<Line>> = parsed.into_iter().collect();
     Lines::new(lines?)

@@ -37,7 +37,7 @@ CREATE TABLE order_line (
     price_nanos integer NOT NULL,
     PRIMARY KEY (order_id, position)
 )";
-// The correlation id and trace of the deletion are kept for the work that follows it.
+// Of the deletion, for the work that follows it.
 const KNOWN_USER: &str = "
 CREATE TABLE known_user (
     user_id           text   PRIMARY KEY,
@@ -55,13 +55,13 @@ CREATE TABLE known_user (
 
 const ORDERS_BY_USER: &str = "CREATE INDEX orders_by_user ON orders (user_id, order_id)";
 const ORDERS_BY_STATE: &str = "CREATE INDEX orders_by_state ON orders (state, order_id)";
-// Partial, so that it contains only deletions with work left.
+// Only deletions with work left.
 const UNSETTLED: &str = "
 CREATE INDEX known_user_unsettled ON known_user (deleted_at_ms)
 WHERE deleted_at_ms IS NOT NULL AND settled_at_ms IS NULL";
 const LATEST: &str = "CREATE INDEX known_user_latest ON known_user (handled_at_ms)";
 
-// For people: timestamps instead of milliseconds, and prices as numbers.
+// For people.
 const READABLE_ORDERS: &str = "
 CREATE VIEW readable_orders AS
 SELECT order_id, user_id, state, total_units + total_nanos / 1000000000.0 AS total, currency, line_count, version,

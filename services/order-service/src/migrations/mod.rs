@@ -1,6 +1,5 @@
-//! The tables of this service, after those of the engine and the runtime.
-//!
-//! Expand and contract only: during a rollout, the previous release runs on the new schema.
+//! The tables of this service, after those of the engine and the runtime. Expand and contract only: during a rollout,
+//! the previous release runs on the new schema.
 
 use sea_orm_migration::prelude::*;
 

@@ -16,7 +16,6 @@ pub struct Lines {
     pub(super) total: Money,
 }
 
-/// Why lines are not a valid order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLines {
     #[error("must have at least one element")]

@@ -10,7 +10,6 @@ pub enum State {
     Cancelled,
 }
 
-/// A change without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Confirm,
@@ -18,7 +17,6 @@ pub enum Step {
     Cancel,
 }
 
-/// The order's state does not allow the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IllegalTransition {
     pub from: State,
@@ -26,7 +24,6 @@ pub struct IllegalTransition {
 }
 
 impl State {
-    /// The state after `step`.
     pub fn after(self, step: Step) -> Result<Self, IllegalTransition> {
         match (self, step) {
             (Self::Placed, Step::Confirm) => Ok(Self::Confirmed),
@@ -36,7 +33,6 @@ impl State {
         }
     }
 
-    /// Whether no transition leaves this state.
     pub fn is_final(self) -> bool {
         match self {
             Self::Placed | Self::Confirmed => false,

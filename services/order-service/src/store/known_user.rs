@@ -7,20 +7,20 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: String,
-    /// The version of the last handled event of the user.
+    /// Of the last handled event of the user.
     pub version: i64,
     /// When that event happened.
     pub event_at_ms: i64,
     pub handled_at_ms: i64,
     /// From then on, the user cannot place orders.
     pub deleted_at_ms: Option<i64>,
-    /// When the work of the deletion was complete.
+    /// The end of the work of the deletion.
     pub settled_at_ms: Option<i64>,
-    /// The correlation id of the deletion.
+    /// Of the deletion.
     pub correlation_id: Option<String>,
-    /// The event of the deletion, until its work is complete.
+    /// Of the deletion, until its work is complete.
     pub deletion_event_id: Option<String>,
-    /// The trace of the deletion.
+    /// Of the deletion.
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,
     pub baggage: Option<String>,

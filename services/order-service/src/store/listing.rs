@@ -12,18 +12,18 @@ use super::orders::{Column, Entity};
 use super::state::state_name;
 use crate::order::{Order, State};
 
-/// The most lines per page, unless the first order alone has more. Even with the longest lines, a page stays well below
-/// the 4 MiB of an answer.
+/// Lines per page, unless the first order alone has more. With the longest lines, a page stays below the 4 MiB of an
+/// answer.
 const PAGE_LINES: i64 = 2_000;
 
-/// The filter of a list; empty fields match all orders.
+/// Empty fields match all orders.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub state: Option<State>,
     pub user_id: Option<Uuid>,
 }
 
-/// The orders of the page, and whether there are more.
+/// And whether there are more.
 pub async fn page(
     db: &impl ConnectionTrait,
     filter: Filter,

@@ -12,12 +12,12 @@ pub struct Model {
     pub order_id: String,
     pub user_id: String,
     pub state: String,
-    /// The currency of the total and of every line.
+    /// Of the total and of every line.
     pub currency: String,
     pub total_units: i64,
     pub total_nanos: i32,
     pub line_count: i32,
-    /// The version of the order's last event.
+    /// Of the order's last event.
     pub version: i64,
     pub created_at_ms: i64,
     pub expires_at_ms: i64,

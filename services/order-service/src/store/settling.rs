@@ -12,7 +12,7 @@ use super::orders::{Column, Entity};
 use super::state::state_name;
 use crate::order::{Order, State};
 
-/// Locks at most `limit` orders of the user that can still be cancelled.
+/// At most `limit` orders that can still be cancelled.
 pub async fn lock_open_orders(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -30,8 +30,7 @@ pub async fn lock_open_orders(
     all_with_lines(db, rows).await
 }
 
-/// Erases texts by people in the user's orders, at most `limit` of each kind: reasons except `ours`, and tracking
-/// numbers. Returns how many.
+/// Texts by people, at most `limit` of each kind: reasons except `ours`, and tracking numbers. Returns how many.
 pub async fn erase_texts(
     db: &impl ConnectionTrait,
     user_id: Uuid,

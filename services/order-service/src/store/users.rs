@@ -1,4 +1,4 @@
-//! The table `known_user`: the view of users built from events, with the marks of deleted ones.
+//! The table `known_user`: the view of users built from events.
 
 use contracts::Event as _;
 use contracts::user::v1::UserCreated;
@@ -22,14 +22,13 @@ pub const MARKED: MarkedUsers = MarkedUsers {
     has_trace: true,
 };
 
-/// The common content of any event of a user.
 pub struct Heard {
     pub user_id: Uuid,
     pub version: i64,
     pub event_at_ms: i64,
 }
 
-/// Records that this user exists and may place orders. An event that comes late changes nothing of a later one. The data of a
+/// This user exists and may place orders. An event that comes late changes nothing of a later one. The data of a
 /// deletion stays.
 pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
     let user = ActiveModel {
@@ -52,7 +51,7 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
     Ok(())
 }
 
-/// Takes the view of a user back after the user service was restored: the state at this version and later events replace it. A user
+/// After a restore of the user service, the state at this version and later events replace the view of a user. A user
 /// that the user service has lost is removed.
 pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<(), DbErr> {
     if user.aggregate_type != UserCreated::AGGREGATE {
@@ -81,8 +80,7 @@ pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<
     Ok(())
 }
 
-/// The user, with a shared lock until the transaction ends: an order that is placed now exists before a deletion looks
-/// for orders.
+/// With a shared lock: an order that is placed now exists before a deletion looks for orders.
 pub async fn share_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.to_string())
         .lock_shared()
@@ -94,7 +92,6 @@ pub async fn find_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Mod
     Entity::find_by_id(id.to_string()).one(db).await
 }
 
-/// The user of the last handled event.
 pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .order_by_desc(Column::HandledAtMs)

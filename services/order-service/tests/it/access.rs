@@ -1,4 +1,4 @@
-//! Access: owners act on their own orders, admins on all; other users do not even learn whether an order exists.
+//! Owners act on their own orders, admins on all; others do not learn whether an order exists.
 
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{
@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::samples::{new_id, parcel_of, tea_for};
 use crate::world::World;
 
-/// A caller.
 struct Caller {
     client: OrderServiceClient<Channel>,
     token: String,
@@ -52,7 +51,7 @@ impl Caller {
         Ok(answer.into_inner().order.unwrap())
     }
 
-    /// The answers about this order from each method that names an order and is not only for admins.
+    /// From each method that names an order and is not only for admins.
     async fn about(&self, order_id: &str) -> [Result<(), Status>; 3] {
         let order_id = || order_id.to_owned();
         let mut client = self.client.clone();
@@ -71,7 +70,7 @@ impl Caller {
         ]
     }
 
-    /// The answers of each method for admins.
+    /// From each method for admins.
     async fn as_admin(&self, order_id: &str, user_id: &str) -> [Result<(), Status>; 3] {
         let mut client = self.client.clone();
         let confirm = self.request(ConfirmOrderRequest {
@@ -168,7 +167,7 @@ async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
     world.stop().await;
 }
 
-/// The key may be announced in a moment; a client that gets `UNAUTHENTICATED` would log its user out.
+/// A client that gets `UNAUTHENTICATED` would log its user out.
 #[tokio::test]
 async fn a_token_of_a_key_that_is_not_known_yet_is_worth_a_retry() {
     let world = World::new(StoreKind::Sqlite).await;

@@ -1,4 +1,4 @@
-//! The settings of orders: defaults and invalid values.
+//! The settings of orders.
 
 use std::ffi::OsString;
 

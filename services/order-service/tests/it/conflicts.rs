@@ -1,4 +1,4 @@
-//! Calls with transactions that conflict: unrelated calls all succeed, and a call that cannot succeed gets a status that clients
+//! Conflicts of transactions: unrelated calls all succeed, and a call that cannot succeed gets a status that clients
 //! retry.
 
 use futures::future::join_all;
@@ -12,7 +12,6 @@ use crate::world::World;
 
 const MANY: usize = 40;
 
-/// A service on a PostgreSQL database with this setting.
 async fn with(setting: &str) -> World {
     let database = Database::create(StoreKind::Postgres).await;
     let alter = format!(

@@ -10,7 +10,7 @@ use testkit::{StoreKind, eventually_is, message};
 use crate::samples::new_id;
 use crate::world::World;
 
-/// Orders that expire immediately, but later than they are placed.
+/// They expire immediately, but later than they are placed.
 fn impatient() -> OrderConfig {
     OrderConfig {
         confirmation_time: Duration::from_millis(1),

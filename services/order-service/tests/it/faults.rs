@@ -1,4 +1,4 @@
-//! The database is unavailable: callers get an early and clear error, events wait, and no restart is needed.
+//! Without the database, callers get an early and clear error, events wait, and no restart is needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::samples::{created, new_id, tea_for};
 use crate::world::World;
 
-/// The time after which a caller has given up. The pool gives up much earlier.
+/// The pool gives up much earlier.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
@@ -52,14 +52,13 @@ async fn without_its_database_the_service_is_unavailable_and_recovers() {
         world.get(&order.order_id).await
     });
     assert_eq!(shown.await, order);
-    // A user who registered meanwhile.
     world.knows(&user_id).await;
     world.place(tea_for(&user_id)).await.unwrap();
     assert_eq!(world.outbox().await.len(), 2);
     world.stop().await;
 }
 
-/// No supervisor restarts a process because of this name: it is for monitoring.
+/// This name is for monitoring, not for supervisors.
 #[tokio::test]
 async fn health_names_a_consumer_that_waits_for_its_database() {
     let database = Database::create(StoreKind::Postgres).await;
@@ -199,7 +198,7 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
     answer.unwrap_or_else(|_| panic!("no answer within {SOON:?}"))
 }
 
-/// For callers: no statement, no driver, no path.
+/// No statement, no driver, no path.
 fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, Status>) {
     let status = answer.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");

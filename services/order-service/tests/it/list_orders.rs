@@ -1,4 +1,4 @@
-//! Listing: newest first, by state and by user, page by page, and only the caller's own.
+//! Newest first, by state and by user, page by page, and only the caller's own.
 
 use contracts::order::v1::{ListOrdersRequest, Order, OrderState, PlaceOrderRequest};
 use rstest::rstest;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::samples::{line, money, new_id, tea_for};
 use crate::world::World;
 
-/// One page, in a call with `token`.
+/// In a call with `token`.
 async fn page(
     world: &World,
     token: &str,
@@ -23,7 +23,6 @@ async fn page(
     Ok((answer.orders, answer.next_page_token))
 }
 
-/// All pages in sequence.
 async fn all(world: &World, token: &str, mut request: ListOrdersRequest) -> Vec<Order> {
     let mut orders = Vec::new();
     loop {
@@ -174,7 +173,7 @@ async fn a_token_of_another_list_is_refused_with_all_other_violations(
     world.stop().await;
 }
 
-/// Each order has the maximum size: all of them together exceed one answer.
+/// Each order has the maximum size: together they exceed one answer.
 #[rstest]
 #[tokio::test]
 async fn a_page_of_large_orders_ends_before_it_is_too_large(

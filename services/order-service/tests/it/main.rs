@@ -1,6 +1,5 @@
-//! The service from outside: over its socket, on both stores, with its broker.
-//!
-//! The modules have `cfg(test)`, so that lints treat them as test code.
+//! The service from outside: over its socket, on both stores, with its broker. `cfg(test)`: lints treat the modules as
+//! test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

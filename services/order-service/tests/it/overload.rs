@@ -1,4 +1,4 @@
-//! The broker is unreachable: orders are accepted as long as their events may wait.
+//! Without the broker, orders are accepted as long as their events may wait.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn without_a_broker_orders_are_taken_until_events_are_overdue(
     let user_id = world.known_here().await;
 
     let taken = place_until_refused(&world, &user_id).await;
-    // Nothing that was acknowledged is lost, and reads still work.
+    // Nothing acknowledged is lost, and reads still work.
     assert_eq!(world.outbox().await.len(), taken.len());
     let refused = world.cancel(&taken[0].order_id, "").await.unwrap_err();
     assert_over_budget(&refused);
@@ -68,7 +68,7 @@ async fn after_the_brokers_return_orders_go_on_and_no_event_is_lost(
     world.stop().await;
 }
 
-/// A proxy to the test's RabbitMQ that can be cut, and the service's broker through it.
+/// The proxy can be cut.
 async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
     let transport::Broker::RabbitMq(direct) =
         broker.of_services([&DEFINITION.participant().topology()])
@@ -81,7 +81,7 @@ async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
     (proxy, reached)
 }
 
-/// The accepted orders: at least one, because nothing waited before it.
+/// At least one, because nothing waited before it.
 async fn place_until_refused(world: &World, user_id: &str) -> Vec<Order> {
     let mut taken = vec![world.place(tea_for(user_id)).await.unwrap()];
     let refused = eventually("orders are refused", async || {

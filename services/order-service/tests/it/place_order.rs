@@ -42,7 +42,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    // An event has at most 64 KiB: the largest order still fits.
+    // An event has at most 64 KiB.
     let widest = "🫖".repeat(64);
     let order = PlaceOrderRequest {
         user_id: user_id.clone(),
@@ -85,7 +85,7 @@ async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
     let resource = details.resource_info().unwrap();
     assert_eq!(resource.resource_type, "angarium.user.v1.User");
     assert_eq!(resource.resource_name, unknown);
-    // The event of a user who has just registered may arrive at any moment.
+    // The event of a new user may arrive at any moment.
     let wait = details.retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait < Duration::from_secs(1));
 
@@ -101,7 +101,7 @@ async fn every_placed_order_is_published_as_one_event(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    // The same request twice is two orders: without a request id, it is not a repetition.
+    // Without a request id, it is not a repetition.
     let first = world.place(tea_for(&user_id)).await.unwrap();
     let second = world.place(tea_for(&user_id)).await.unwrap();
     assert_ne!(first.order_id, second.order_id);

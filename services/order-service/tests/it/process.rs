@@ -40,5 +40,5 @@ async fn health_has_names_for_the_service_and_its_broker() {
     world.stop().await;
 }
 
-/// The exit code for a wrong configuration, in all of our programs.
+/// In all of our programs.
 const BAD_CONFIGURATION: i32 = 64;

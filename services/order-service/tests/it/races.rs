@@ -1,4 +1,4 @@
-//! Concurrent changes of one order: exactly one succeeds, and the others get the reason.
+//! Of concurrent changes of one order, one succeeds, and the others get the reason.
 
 use contracts::order::v1::{ConfirmOrderRequest, Order, OrderState};
 use futures::future::join_all;
@@ -10,7 +10,7 @@ use crate::world::World;
 
 const MANY: usize = 50;
 
-/// The successful answer, and the refusals of the others.
+/// With the refusals of the others.
 fn winner(answers: Vec<Result<Order, Status>>) -> (Order, Vec<Status>) {
     let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let refused: Vec<Status> = refused.into_iter().map(Result::unwrap_err).collect();

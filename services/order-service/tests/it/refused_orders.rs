@@ -13,7 +13,7 @@ fn fine() -> OrderLine {
     line("CUP", 1, money("EUR", 1, 0))
 }
 
-/// The description of the first violation.
+/// Of the first violation.
 fn description(refused: &Status) -> String {
     let details = refused.get_error_details();
     let violations = &details.bad_request().unwrap().field_violations;
@@ -76,7 +76,7 @@ async fn every_invalid_field_is_named_and_nothing_is_written(
     world.stop().await;
 }
 
-/// PostgreSQL cannot store NUL in text: such a request must be refused earlier.
+/// PostgreSQL stores no NUL.
 #[rstest]
 #[tokio::test]
 async fn a_zero_in_a_text_is_the_callers_mistake(
@@ -114,7 +114,7 @@ async fn too_many_lines_are_refused_with_all_other_violations() {
     let refused = world.place(request.clone()).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["lines", "lines[100].quantity"]);
 
-    // Many violations still fit into an answer that a client can read.
+    // The answer still fits into the limits of clients.
     request.lines = vec![OrderLine::default(); 10_000];
     let refused = world.place(request).await.unwrap_err();
     assert_eq!(violated_fields(&refused)[..2], ["lines", "lines[0].sku"]);

@@ -1,4 +1,4 @@
-//! Repeated calls with a `request_id`: one effect, one event, one answer.
+//! Repeated calls with a `request_id`.
 
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::samples::{new_id, parcel_of, tea_for};
 use crate::world::World;
 
-/// Rounds of fifty calls each.
+/// Of fifty calls each.
 const ROUNDS: u64 = 5;
 
 /// Always with the same id.
@@ -54,7 +54,7 @@ async fn fifty_equal_calls_place_one_order_and_all_get_it(
     world.stop().await;
 }
 
-/// Each has one effect and one answer, although the order would refuse it the second time.
+/// The order would refuse the second call.
 #[rstest]
 #[tokio::test]
 async fn fifty_equal_calls_change_the_order_once_and_all_see_it(
@@ -133,7 +133,7 @@ async fn texts_by_people_are_not_stored_with_the_answer(
     world.stop().await;
 }
 
-/// The id identifies a call of its caller; other callers cannot use it.
+/// Other callers cannot use the id.
 #[rstest]
 #[tokio::test]
 async fn a_request_id_is_its_callers_own(

@@ -14,7 +14,6 @@ pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// The event that this user has registered, with this version.
 pub(crate) fn created(user_id: &str, version: i64) -> Message {
     let user = UserCreated {
         user_id: user_id.to_owned(),
@@ -44,7 +43,7 @@ pub(crate) fn deleted(user_id: &str, version: i64) -> Message {
     message(&user, version)
 }
 
-/// An event of the contracts with only the id of its aggregate.
+/// With only the id of its aggregate.
 pub(crate) fn bare(info: &EventInfo, aggregate_id: &str, version: i64) -> Message {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let mut messages = set.file.iter().flat_map(|file| {
@@ -82,7 +81,7 @@ pub(crate) fn line(sku: &str, quantity: i32, unit_price: Money) -> OrderLine {
     }
 }
 
-/// Two lines with a total of 17.45 EUR; both have nanos that carry.
+/// A total of 17.45 EUR; both lines have nanos that carry.
 pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
     PlaceOrderRequest {
         user_id: user_id.to_owned(),
@@ -94,7 +93,6 @@ pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
     }
 }
 
-/// A request to ship the order.
 pub(crate) fn parcel_of(order_id: &str) -> ShipOrderRequest {
     ShipOrderRequest {
         order_id: order_id.to_owned(),

@@ -17,7 +17,6 @@ impl Subscriber {
         Self(transport.receiver(QUEUE, 20).await.unwrap())
     }
 
-    /// The next event from the broker.
     pub(crate) async fn receive(&mut self) -> Message {
         let delivery = self.0.receive().await.unwrap();
         self.0.acknowledge(Ack::One(delivery.tag)).await.unwrap();

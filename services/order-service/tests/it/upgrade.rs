@@ -1,4 +1,4 @@
-//! A newer release has migrated the database: this release keeps running, and can start, on the new schema.
+//! A newer release has migrated the database: this release keeps running, and can start.
 
 use contracts::order::v1::ListOrdersRequest;
 use contracts::order::v1::order_service_client::OrderServiceClient;
@@ -29,7 +29,7 @@ const TABLES: [&str; 13] = [
     "known_user",
 ];
 
-/// The next release: each table has one more column.
+/// Each table has one more column.
 struct NextRelease;
 
 impl MigratorTrait for NextRelease {
@@ -66,7 +66,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let database = Database::create(store).await;
-    // Few connections, so that each has prepared every statement by then.
+    // Few connections: each has prepared every statement by then.
     let config = DatabaseConfig {
         pool_max: 2,
         ..database.config()
@@ -91,7 +91,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     world.stop().await;
 }
 
-/// Calls and events that use each table.
+/// With calls and events that use each table.
 async fn everything_works(world: &World) {
     let user_id = world.known_user().await;
     let mut request = tea_for(&user_id);

@@ -1,4 +1,4 @@
-//! The view of users, and events that are repeated, early or invalid.
+//! The view of users, and repeated, early or invalid events.
 
 use rstest::rstest;
 use testkit::StoreKind;
@@ -54,7 +54,6 @@ async fn an_event_that_overtakes_waits_for_the_one_before_it(
     world.send(&second).await;
     world.becomes(&second, "waiting").await;
     assert_eq!(world.count_users().await, 0);
-    // It blocks nothing.
     world.known_user().await;
 
     world.send(&first).await;
@@ -64,7 +63,7 @@ async fn an_event_that_overtakes_waits_for_the_one_before_it(
     world.stop().await;
 }
 
-/// A later release of user-service may publish more events about users.
+/// A later release of user-service may publish more events.
 #[rstest]
 #[tokio::test]
 async fn a_users_event_of_an_unknown_type_leaves_no_gap(
@@ -104,7 +103,7 @@ async fn an_event_with_an_invalid_user_is_dead_and_the_queue_goes_on(
     world.stop().await;
 }
 
-/// Calls use one form of the id, independent of the form in the event.
+/// Calls use one form of the id, independent of the event.
 #[rstest]
 #[tokio::test]
 async fn a_users_id_is_known_in_the_form_that_calls_use(

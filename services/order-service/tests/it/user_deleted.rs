@@ -1,4 +1,4 @@
-//! A deleted user: all open orders are cancelled, texts in the others are erased, and no new order is accepted.
+//! All open orders are cancelled, texts in the others are erased, and no new order is accepted.
 
 use contracts::order::v1::{OrderState, UserViewState};
 use futures::future::join_all;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::samples::{deleted, new_id, tea_for, updated};
 use crate::world::World;
 
-/// More than one transaction cancels.
+/// More than one transaction.
 const MANY: usize = 120;
 
 async fn settled(world: &World) {
@@ -32,7 +32,7 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     let user_id = world.known_user().await;
     let mut orders = Vec::new();
     while orders.len() < MANY {
-        // In small groups, because a call that waits too long to begin is refused.
+        // In small groups: a call that waits too long to begin is refused.
         let placed = join_all((0..5).map(|_| world.place(tea_for(&user_id)))).await;
         orders.extend(placed.into_iter().map(Result::unwrap));
     }
@@ -114,7 +114,7 @@ async fn no_order_is_taken_for_a_deleted_user(
     world.stop().await;
 }
 
-/// Each order is either refused or, if it was accepted before the deletion, cancelled.
+/// Refused, or accepted before the deletion and cancelled.
 #[rstest]
 #[tokio::test]
 async fn an_order_that_races_with_the_deletion_does_not_stay_open(

@@ -52,8 +52,7 @@ async fn a_view_has_the_last_event_with_event_and_handle_time(
     world.stop().await;
 }
 
-/// Also an event that is added to the contracts later: it has no line in the table, but updates the version and blocks
-/// nothing.
+/// Also a future event of the contracts: it updates the version and blocks nothing.
 #[rstest]
 #[tokio::test]
 async fn every_event_of_a_user_moves_the_version_that_is_shown(
@@ -80,7 +79,7 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
     world.stop().await;
 }
 
-/// One that was lost, and that an operator hands over after later ones.
+/// An operator hands a lost event over after later ones.
 #[rstest]
 #[tokio::test]
 async fn an_event_that_comes_late_changes_nothing_of_a_later_one(

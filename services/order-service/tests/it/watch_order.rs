@@ -26,7 +26,7 @@ async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Ans
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
-    // With a time-out, a missing message is an error and not a hanging test.
+    // A missing message is an error, not a hanging test.
     request.set_timeout(PATIENCE);
     let answer = OrderServiceClient::new(channel)
         .watch_order(request)
@@ -69,7 +69,7 @@ async fn a_watcher_gets_the_current_order_each_change_and_the_end(
     world.stop().await;
 }
 
-/// The watcher reads nothing meanwhile, so all changes have happened by the time it reads.
+/// All changes have happened by the time the watcher reads.
 #[rstest]
 #[tokio::test]
 async fn a_slow_watcher_sees_every_state_once_and_in_order(
@@ -161,7 +161,7 @@ async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
-    // A client may have no timer of its own: then the server's must end the stream.
+    // Without a timer of the client, the server's must end the stream.
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "300m".parse().unwrap());
     let answer = OrderServiceClient::new(world.channel())
@@ -288,7 +288,7 @@ async fn an_unverified_address_watches_nothing() {
     let refused = refused.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refused), "EMAIL_NOT_VERIFIED");
-    // And it takes no slot.
+    // It takes no slot.
     let verified = world.tokens.user(user_id);
     let mut watcher = watch_with(&world, &verified, &placed.order_id)
         .await

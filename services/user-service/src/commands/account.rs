@@ -17,27 +17,23 @@ use crate::store::{self, announced_roles, codes, known_places, sessions};
 use crate::throttle::{MOVES, PASSWORDS};
 use crate::user::{DisplayName, Email, User};
 
-/// The change of a user.
 pub struct Changes {
     pub email: Option<Email>,
     pub display_name: Option<DisplayName>,
-    /// The etag that the caller has read; empty if not checked.
+    /// As the caller has read it; empty if not checked.
     pub etag: String,
-    /// Required for a new address.
+    /// For a new address.
     pub current_password: Attempt,
 }
 
-/// The account to delete.
 pub struct Deletion {
     pub user_id: Uuid,
-    /// The etag that the caller has read; empty if not checked.
+    /// As the caller has read it; empty if not checked.
     pub etag: String,
-    /// The caller's password.
     pub current_password: Attempt,
 }
 
 impl Commands {
-    /// Changes name or address of a user.
     pub async fn update_user(
         &self,
         caller: Caller,
@@ -64,7 +60,7 @@ impl Commands {
             .as_ref()
             .is_some_and(|email| *email != before.user.email);
         if moves {
-            // A missing password is not an attempt, so it does not count.
+            // A missing password is not an attempt.
             if current_password.expose().is_empty() {
                 return Err(Error::PasswordMissing);
             }
@@ -107,7 +103,7 @@ impl Commands {
         Ok(user)
     }
 
-    /// Sets a new password for the caller, and ends all their sessions.
+    /// Ends all sessions of the caller.
     pub async fn change_password(
         &self,
         caller: Caller,
@@ -146,7 +142,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Deletes an account with all personal data. This is final, so the caller needs an existing session and their
+    /// Deletes an account with all personal data. This is final, so the caller needs an existing session and the
     /// password.
     pub async fn delete_user(
         &self,
@@ -180,7 +176,7 @@ impl Commands {
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
-        // Again under the lock: a reset may have ended the session meanwhile.
+        // Under the lock: a reset may have ended the session meanwhile.
         self.check_session(&*command, caller).await?;
         sessions::delete_of_user(&*command, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {

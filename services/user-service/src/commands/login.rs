@@ -1,7 +1,7 @@
 //! Login, refresh and logout.
 //!
-//! A session is a chain of refresh tokens; one of them is valid at a time. A second use of a token means that it was
-//! copied. It is unknown who has the copy, so the session ends for both.
+//! A session is a chain of refresh tokens, of which one is valid. A second use of a token means that it was copied. It
+//! is unknown who has the copy, so the session ends for both.
 
 use std::time::Duration;
 
@@ -22,27 +22,24 @@ use crate::store::{self, Credentials, codes, sessions};
 use crate::throttle::CODES;
 use crate::user::{Email, User};
 
-/// How long a refresh token can be exchanged.
 const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a session may last without the password.
 pub const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// The tokens of a session.
 pub struct Tokens {
     pub access: AccessToken,
     pub refresh: SecretString,
     pub refresh_expires_at_ms: i64,
 }
 
-/// A new session.
 pub struct LoggedIn {
     pub user: User,
     pub tokens: Tokens,
 }
 
 impl Commands {
-    /// Starts a session for this address and password. With a code from a mail to the address, failures of other
-    /// clients do not delay it; the code is then used up. A user who logs in from a new `place` gets a mail.
+    /// With a code from a mail to the address, failures of other clients do not delay the login; the code is then used
+    /// up. A user who logs in from a new `place` gets a mail.
     pub async fn authenticate(
         &self,
         email: &str,
@@ -103,8 +100,8 @@ impl Commands {
         Ok(LoggedIn { user, tokens })
     }
 
-    /// Checks that a reset code was sent to `account` and is still valid. A wrong code gives the same error whether or
-    /// not the account exists.
+    /// Checks that a valid reset code was sent to `account`. A wrong code gives the same error whether or not the
+    /// account exists.
     async fn check_login_code(
         &self,
         code: &SecretString,
@@ -122,7 +119,6 @@ impl Commands {
         Err(Error::CodeInvalid)
     }
 
-    /// Exchanges a refresh token for the next one.
     pub async fn refresh(&self, token: &SecretString, address: &str) -> Result<Tokens, Error> {
         let digest = secret::token_digest(token);
         let now_ms = self.clock.now_ms();
@@ -155,7 +151,7 @@ impl Commands {
         Ok(tokens)
     }
 
-    /// Ends the session of a refresh token, if there is one.
+    /// The session of a refresh token, if there is one.
     pub async fn revoke(&self, token: &SecretString, address: &str) -> Result<(), Error> {
         let digest = secret::token_digest(token);
         let transaction = self.store.begin_unrepeatable().await?;

@@ -1,4 +1,4 @@
-//! Sets another password: the common end of a change and of a reset.
+//! The common end of a change and of a reset.
 
 use contracts::user::v1::UserPasswordChanged;
 use mail_codes::Purpose;
@@ -12,7 +12,7 @@ use crate::store::{self, codes, sessions};
 use crate::user::User;
 
 impl Commands {
-    /// Sets the password of a locked user, ends all sessions, and enqueues the event. Returns the number of sessions.
+    /// Ends all sessions of a locked user. Returns their number.
     pub(super) async fn set_password(
         &self,
         transaction: &Transaction,

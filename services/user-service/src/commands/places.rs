@@ -1,6 +1,6 @@
 //! Notices logins from new places.
 //!
-//! Guarantee: a login is never refused for its place. A user who is flooded with logins gets a few mails an hour.
+//! Guarantee: a login is never refused for its place, and a user gets at most a few mails an hour.
 
 use contracts::user::v1::SessionStartedAtNewPlace;
 use messaging::{Cause, Transaction, outbox};
@@ -15,8 +15,8 @@ use crate::throttle::{PLACES, ThrottleError};
 use crate::user::User;
 
 impl Commands {
-    /// Records the place of a login of a locked user, and enqueues the event if it is new. The first login of a user has
-    /// nothing to compare with. Last, because other transactions wait for the counter.
+    /// Records the place of a login of a locked user, and enqueues the event if it is new; the first login has nothing
+    /// to compare with. Last, because other transactions wait for the counter.
     pub(super) async fn note_place(
         &self,
         transaction: &Transaction,
@@ -54,7 +54,7 @@ impl Commands {
     }
 
     /// The subject of the limits on mails about an account. Accounts with an unverified address share the limit of its
-    /// mailbox: many of them must not flood a stranger, nor use up the limit of the mailbox's owner.
+    /// mailbox: they must not flood a stranger, nor use up the limit of the mailbox's owner.
     pub(super) fn counted_as(user: &User) -> String {
         match user.email_verified {
             true => user.id.to_string(),

@@ -1,6 +1,5 @@
-//! Recovery of an account with a forgotten password.
-//!
-//! A request does not reveal whether the address is registered: the answer and its duration are the same.
+//! Recovery of an account with a forgotten password. A request does not reveal whether the address is registered: the
+//! answer and its duration are the same.
 
 use std::time::Duration;
 
@@ -22,13 +21,12 @@ use crate::store::{self, codes};
 use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
 
-/// The lifetime of a reset code.
 pub const RESET_CODE: Duration = Duration::from_secs(3600);
 /// Longer than the statements that differ between a registered and another address.
 const ANSWER_AFTER: Duration = Duration::from_millis(150);
 
 impl Commands {
-    /// Enqueues a mail with a code to the user with this address, if there is one.
+    /// The user with this address, if there is one, gets a mail.
     pub async fn request_password_reset(
         &self,
         email: &Email,
@@ -42,7 +40,7 @@ impl Commands {
         requested
     }
 
-    /// Sets a new password for the owner of the code, and ends all sessions of the user.
+    /// Ends all sessions of the owner of the code.
     pub async fn reset_password(
         &self,
         code: &SecretString,
@@ -70,7 +68,7 @@ impl Commands {
         };
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or(Error::CodeInvalid)?.user;
-        // Another call may have used the code while this one waited for the lock.
+        // Another call may have used the code meanwhile.
         let found = codes::find(&*command, purpose, &digest, now_ms).await?;
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);

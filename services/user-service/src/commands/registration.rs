@@ -19,17 +19,16 @@ use crate::throttle::{CODES, MAILS, REGISTRATIONS};
 use crate::user::{DisplayName, Email, User};
 use crate::{secret, store};
 
-/// The user with the verified address.
 pub enum Verified {
-    /// The user, as in the first answer.
+    /// As in the first answer.
     Now(User),
-    /// A repeated call, and the user has changed or was deleted since. The call has no token, so it shows no more than
-    /// the first answer did.
+    /// The user has changed or was deleted since the first call. The call has no token, so it shows no more than the
+    /// first answer did.
     Before(Uuid),
 }
 
 impl Commands {
-    /// Registers a user with a free address. A repeated `call` gets the user of the first one.
+    /// A repeated `call` gets the user of the first one.
     pub async fn create_user(
         &self,
         email: Email,
@@ -39,8 +38,8 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<User, Error> {
-        // The answer is built from the request and the stored id. The user may have another address and name by now,
-        // and the call has no token.
+        // Built from the request and the stored id: the user may have another address and name by now, and the call has
+        // no token.
         let registered = |first: &[u8]| {
             let id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
             let created_at_ms = created_at_ms(id).ok_or_else(unreadable_answer)?;
@@ -62,7 +61,7 @@ impl Commands {
             Begun::Fresh(command) => command,
         };
         if let Err(error) = store::insert_user(&*command, &user, &password_hash).await {
-            // Only the attempt stays recorded, because this answer reveals something.
+            // Only the attempt stays: this answer reveals something.
             command.rollback().await?;
             self.throttle.take(REGISTRATIONS, address).await?;
             tracing::warn!(target: "security", event = "registration_refused", address, %error);
@@ -85,7 +84,6 @@ impl Commands {
         Ok(user)
     }
 
-    /// Sends another code to the caller.
     pub async fn request_email_verification(
         &self,
         caller: Caller,
@@ -136,7 +134,7 @@ impl Commands {
         let (user_id, sent_to) = found.ok_or(Error::CodeInvalid)?;
         let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or(Error::CodeInvalid)?.user;
-        // Another call may have used the code while this one waited for the lock.
+        // Another call may have used the code meanwhile.
         let is_left = codes::find(&*command, purpose, &digest, now_ms).await?;
         if is_left.is_none() || user.email.key() != sent_to {
             return Err(Error::CodeInvalid);
@@ -154,7 +152,7 @@ impl Commands {
     }
 }
 
-/// The id of a user who is created at this time. It contains the time, so the two never differ.
+/// It contains the time of the creation, so the two never differ.
 fn new_id(now_ms: i64) -> Uuid {
     let ms = u64::try_from(now_ms).unwrap_or(0);
     let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
@@ -166,7 +164,6 @@ fn created_at_ms(id: Uuid) -> Option<i64> {
     i64::try_from(seconds * 1_000 + u64::from(nanos) / 1_000_000).ok()
 }
 
-/// The answer to a repeated verification.
 async fn verified(db: &impl ConnectionTrait, first: &[u8]) -> Result<Verified, Error> {
     let (id, version) = first.split_at_checked(16).ok_or_else(unreadable_answer)?;
     let user_id = Uuid::from_slice(id).map_err(|_| unreadable_answer())?;

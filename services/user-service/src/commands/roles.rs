@@ -1,7 +1,7 @@
 //! Announces changed roles.
 //!
-//! A role follows from the verified address and from the configuration. So it changes with the address, in that
-//! transaction, or with a start that has other lists of admins or operators: then [`Commands::announce_roles`] finds it.
+//! A role follows from the verified address and from the configuration. It changes with the address, in that
+//! transaction, or with a start that has other lists: then [`Commands::announce_roles`] finds it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,11 +19,10 @@ use crate::error::Error;
 use crate::store::{self as tables, announced_roles};
 use crate::user::User;
 
-/// The pause before a retry while the database is unavailable.
+/// While the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Announces, once, the roles that changed with the configuration. Not again later: during a rollout, a replica with the
-/// older lists would announce the change back.
+/// Once: during a rollout, a replica with the older lists would announce the change back.
 pub async fn run(commands: Commands, stop: CancellationToken) {
     let mut rounds = Rounds::at_once(PAUSE);
     while rounds.next(&stop).await {
@@ -38,7 +37,7 @@ pub async fn run(commands: Commands, stop: CancellationToken) {
 }
 
 impl Commands {
-    /// Announces the role of every user who has or had another one than a plain user.
+    /// Of every user who has or had another role than a plain user.
     pub async fn announce_roles(&self) -> Result<(), Error> {
         let cause = Cause::call(Uuid::now_v7().to_string());
         for user_id in self.special_users().await? {
@@ -52,7 +51,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Announces the role of a locked user if it differs from the announced one. The change takes a version.
+    /// If it differs from the announced one. The change takes a version.
     pub(super) async fn announce_role(
         &self,
         transaction: &Transaction,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::store::sessions::{self, Session};
 
 impl Commands {
-    /// Sessions of the caller, newest first: `limit` of those before `before`.
+    /// Newest first: `limit` of those before `before`.
     pub async fn list_sessions(
         &self,
         caller: Caller,
@@ -25,7 +25,7 @@ impl Commands {
         Ok(sessions::list_of_user(db, user_id, before, limit, now_ms).await?)
     }
 
-    /// Ends a session of the caller. A session of another user, or none, is ignored.
+    /// A session of another user, or none, is ignored.
     pub async fn end_session(
         &self,
         caller: Caller,
@@ -43,7 +43,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Checks that the caller's session exists, and locks it until the transaction ends.
+    /// Locks the caller's session until the transaction ends.
     pub(super) async fn check_session(
         &self,
         db: &impl ConnectionTrait,

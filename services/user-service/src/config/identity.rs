@@ -11,7 +11,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const KEY_ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Identity";
 
 /// Flags and variables of identity.
@@ -69,12 +69,11 @@ impl IdentityArgs {
     }
 }
 
-/// Admins and the rotation of keys.
 #[derive(Clone)]
 pub struct IdentityConfig {
-    /// The keys of the admins' addresses.
+    /// Of the addresses.
     pub admins: BTreeSet<String>,
-    /// As `admins`, of operators.
+    /// As `admins`.
     pub operators: BTreeSet<String>,
     pub key_rotation: Duration,
 }
@@ -89,7 +88,7 @@ impl Default for IdentityConfig {
     }
 }
 
-/// Addresses are personal data, so the error does not show the value.
+/// Addresses are personal data, so the error shows no value.
 fn addresses(
     setting: &str,
     list: Option<&str>,

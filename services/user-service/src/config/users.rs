@@ -18,12 +18,11 @@ pub struct UserArgs {
     identity: IdentityArgs,
 }
 
-/// The validated form.
 #[derive(Clone)]
 pub struct UserConfig {
-    /// Encrypts this service's own secrets.
+    /// Of this service's own secrets.
     pub secret_key: MasterKey,
-    /// Encrypts the codes in mails.
+    /// Of the codes in mails.
     pub mail_sealing_key: MasterKey,
     pub identity: IdentityConfig,
 }

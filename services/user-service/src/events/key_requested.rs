@@ -1,4 +1,4 @@
-//! A service has no key to verify tokens: announces all keys, at most once a second for any number of requests.
+//! A service has no key to verify tokens: announces all keys, at most once a second.
 
 use contracts::key::v1::KeyRequested;
 use messaging::{Delivered, HandlerError, Transaction};

@@ -5,7 +5,6 @@ use messaging::Subscriptions;
 
 pub mod key_requested;
 
-/// The queue of this service.
 pub const QUEUE: &str = "users_queue";
 
 pub fn subscriptions() -> Subscriptions {

@@ -16,7 +16,6 @@ use crate::password::{Attempt, Password};
 use crate::requests::{Arrived, valid};
 use crate::user::{DisplayName, Email};
 
-/// The fields that UpdateUser may change.
 const WRITABLE: [&str; 2] = ["email", "display_name"];
 
 pub(super) async fn create_user(

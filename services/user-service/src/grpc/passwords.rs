@@ -1,4 +1,4 @@
-//! The calls that set a new password, with the current one or with a code.
+//! The calls that set a new password.
 
 use contracts::user::v1::{
     ChangePasswordRequest, ChangePasswordResponse, RequestPasswordResetRequest,

@@ -1,4 +1,4 @@
-//! The calls about sessions: login, refresh, logout, and the list of sessions.
+//! Login, refresh, logout, and the list of sessions.
 
 use contracts::user::v1::{
     AuthenticateRequest, AuthenticateResponse, EndSessionRequest, EndSessionResponse,

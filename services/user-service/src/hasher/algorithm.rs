@@ -1,7 +1,6 @@
 //! Argon2id with our costs, in memory that the caller provides.
 //!
-//! Guarantees: a hash needs one block of [`BLOCK_BYTES`]. The comparison takes as long for a wrong password as for the
-//! right one.
+//! Guarantees: a hash needs one block of [`BLOCK_BYTES`]. The comparison takes the same time for a wrong password.
 
 use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::password_hash::try_generate_salt;
@@ -15,13 +14,12 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// The memory of one hash.
 pub(super) const BLOCK_BYTES: u64 = MEMORY_KIB as u64 * 1_024;
 
-/// Verified if there is no user, so that a login takes as long: our costs, and the hash of no account.
+/// Verified without a user, so that a login takes as long: our costs, and the hash of no account.
 const NO_ACCOUNTS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The memory of one hash at a time. Allocated on first use, then reused.
+/// One hash at a time. Allocated on first use, then reused.
 pub(super) type Memory = Vec<Block>;
 
 pub(super) fn hash(password: &str, memory: &mut Memory) -> Result<PasswordHash, HashError> {
@@ -77,7 +75,7 @@ fn is_right(attempt: &Attempt, known: &str, memory: &mut Memory) -> Result<bool,
     Ok(Output::new(output).map_err(failed)? == *expected)
 }
 
-/// Hashes into `output`. `memory` grows to our costs; the additional memory of a hash with higher costs is freed.
+/// `memory` grows to our costs; the additional memory of a hash with higher costs is freed.
 fn fill(
     argon2: &Argon2<'_>,
     password: &str,

@@ -6,28 +6,25 @@ use std::thread::available_parallelism;
 use super::algorithm::BLOCK_BYTES;
 use super::memory_limit;
 
-/// The order of service. A login has the same priority whether or not its address is registered, so the wait reveals
-/// nothing.
+/// A login has the same priority whether or not its address is registered, so the wait reveals nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// The caller has a token or a code, or logs in from an address that the account knows.
+    /// The caller has a token or a code, or an address that the account knows.
     Known,
     /// Any other login.
     Login,
     Registration,
 }
 
-/// Concurrency and queue lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub at_a_time: usize,
-    /// How many callers of each priority may wait.
+    /// Callers of each priority.
     pub waiting: usize,
 }
 
 impl Limits {
-    /// One hash per core, as long as all of them use at most half of the memory limit; and queues of about two seconds
-    /// each on any machine.
+    /// One hash per core, with at most half of the memory limit; and queues of about two seconds each.
     pub fn of_this_machine() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self::fitting(cores, memory_limit::of_this_process())

@@ -1,6 +1,4 @@
-//! The memory limit of this process, from its control groups.
-//!
-//! The smallest limit of its group and the groups above it counts. If none can be read, there is no limit.
+//! The memory limit of this process: the smallest one of its control group and the groups above it, or none.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +22,7 @@ fn smallest(mount: &Path, groups: &str) -> Option<u64> {
     limits.min()
 }
 
-/// For a line: the mount point of its groups, the path below it, and the file with the limit.
+/// The mount point of the groups, the path below it, and the file with the limit.
 fn place<'a>(mount: &Path, line: &'a str) -> Option<(PathBuf, &'a str, &'static str)> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);

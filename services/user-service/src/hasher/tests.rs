@@ -1,4 +1,4 @@
-//! The guarantees of the hasher: costs, verdicts, limits, and the order of service.
+//! Costs, verdicts, limits, and the order of service.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
@@ -107,7 +107,7 @@ async fn a_full_queue_refuses_new_callers_and_serves_the_others() {
         waiting: 1,
     });
     let hash = || hasher.hash(parse("correct horse").unwrap(), Priority::Registration);
-    // Polled in this order, so the third finds one running and one waiting.
+    // Polled in this order: the third finds one running and one waiting.
     let (first, second, third) = tokio::join!(hash(), hash(), hash());
     assert!(first.is_ok() && second.is_ok());
     assert!(matches!(third, Err(HashError::Busy)));

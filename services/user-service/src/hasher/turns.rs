@@ -1,7 +1,7 @@
 //! The next hash: a fixed number of slots, and a queue per priority.
 //!
 //! A returned slot goes to the first waiter of the highest priority. Guarantees: there are never more blocks of memory
-//! than slots; a waiter that leaves is removed from its queue; a slot on its way to a waiter that has left is returned.
+//! than slots; a waiter that leaves is removed from its queue; a slot on its way to it is returned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +19,14 @@ pub(super) struct Turns {
 }
 
 struct Shared {
-    /// The maximum number of waiters per priority.
+    /// Waiters per priority.
     waiting: usize,
     blocks: AtomicUsize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The last returned block is reused first, so that few blocks are allocated if few are needed.
+    /// The last returned block is reused first, so that few blocks are allocated.
     free: Vec<Memory>,
     /// By priority.
     queues: [VecDeque<oneshot::Sender<Slot>>; 3],
@@ -47,11 +47,10 @@ impl Turns {
         }
     }
 
-    /// Waits for a slot.
     pub(super) async fn take(&self, priority: Priority) -> Result<Slot, HashError> {
         let turn = {
             let mut state = self.shared.lock();
-            // If a slot is free, there is no live waiter, because a returned slot goes to a waiter first.
+            // With a free slot, there is no live waiter: a returned slot goes to a waiter first.
             if let Some(memory) = state.free.pop() {
                 return Ok(self.shared.slot(memory));
             }
@@ -86,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Passes the memory to the next waiter, or keeps it.
+    /// To the next waiter, if there is one.
     fn give_back(self: &Arc<Self>, memory: Memory) {
         let mut memory = Some(memory);
         while let Some(held) = memory.take() {

@@ -6,12 +6,11 @@ use crate::password::PasswordHash;
 pub enum Verdict {
     Wrong,
     Right {
-        /// The same password with today's costs, if the stored hash has others.
+        /// With today's costs, if the stored hash has others.
         rehashed: Option<PasswordHash>,
     },
 }
 
-/// Why there is no hash.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     #[error("too many passwords wait to be hashed")]

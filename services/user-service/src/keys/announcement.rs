@@ -1,4 +1,4 @@
-//! Announces the keys that verify tokens to all services, in the caller's transaction.
+//! Announces the keys that verify tokens to all services.
 
 use contracts::user::v1::KeyPublished;
 use messaging::{Cause, Transaction, outbox};
@@ -8,8 +8,8 @@ use service::time;
 
 use crate::store::signing_keys;
 
-/// Publishes all keys with tokens that are still accepted at `now_ms`, if `transaction` commits. The caller holds the
-/// lock of the keys.
+/// All keys with tokens that are still accepted at `now_ms`, if `transaction` commits. The caller holds the lock of the
+/// keys.
 pub async fn announce(transaction: &Transaction, now_ms: i64, cause: &Cause) -> Result<(), DbErr> {
     for (key, version) in signing_keys::public_at(transaction, now_ms).await? {
         let published = KeyPublished {

@@ -1,9 +1,8 @@
-//! Decides which key signs, and when the next key is due. Pure, so that tests can use any clock.
+//! Decides which key signs, and when the next key is due. Pure.
 //!
-//! Guarantee: while there is a key with a turn now or later, a key signs. A clock that was ahead leaves keys with turns
-//! in the far future, as does a clock that is set back. Neither blocks logins.
+//! Guarantee: while there is a key with a turn now or later, a key signs. A clock that was ahead or is set back leaves
+//! keys with turns in the far future; these do not block logins.
 
-/// When a key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) from_ms: i64,
@@ -16,7 +15,7 @@ impl Turn {
     }
 }
 
-/// The index of the signing key at `now_ms`: the key whose turn is now, otherwise the key with the next turn.
+/// The key with a turn now, otherwise the one with the next turn.
 pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     let earliest = |wanted: &dyn Fn(&Turn) -> bool| {
         let candidates = turns.iter().enumerate().filter(|(_, turn)| wanted(turn));
@@ -27,8 +26,7 @@ pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     earliest(&|turn| turn.is_at(now_ms)).or_else(|| earliest(&|turn| turn.from_ms > now_ms))
 }
 
-/// The start of the first time without a turn, also before a later turn. `None` if the time until `ahead_ms` from now
-/// is covered.
+/// The first time without a turn, also before a later turn. `None` if the time until `ahead_ms` from now is covered.
 pub(super) fn missing_from(turns: &[Turn], now_ms: i64, ahead_ms: i64) -> Option<i64> {
     let mut covered_until = now_ms;
     while let Some(turn) = turns.iter().find(|turn| turn.is_at(covered_until)) {

@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// The constraint has a name, so that the store recognises it in errors.
+// Named, so that the store recognises it in errors.
 const USERS: &str = "
 CREATE TABLE users (
     user_id        text    PRIMARY KEY,
@@ -72,7 +72,7 @@ CREATE TABLE signing_key (
     version            bigint  NOT NULL
 )";
 
-// For people: timestamps instead of milliseconds; no hash and no key.
+// For people; no hash and no key.
 const READABLE_USERS: &str = "
 CREATE VIEW readable_users AS
 SELECT user_id, email, email_verified, display_name, version,

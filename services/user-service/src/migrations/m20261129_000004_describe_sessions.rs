@@ -1,6 +1,5 @@
-//! When a session began, and when and from where it was last used, for the list of sessions.
-//!
-//! The previous release writes sessions without these values, so each column may be null.
+//! When a session began, and when and from where it was last used. The previous release writes no such values, so each
+//! column may be null.
 
 use sea_orm_migration::prelude::*;
 

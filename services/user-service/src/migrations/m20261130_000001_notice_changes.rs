@@ -1,6 +1,5 @@
-//! What makes a change noticeable: the places of a user's logins, the first login, and the roles that were announced.
-//!
-//! The previous release writes none of it: a login there is not known, and the first login here counts as the first.
+//! The places of a user's logins, the first login, and the announced roles. The previous release writes none of it: the
+//! first login here counts as the first.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,11 +1,10 @@
-//! `announced_role`: the role in the last `user.role_changed` of each user, except of plain users.
+//! `announced_role`: the role in the last `user.role_changed` of each user, except plain ones.
 
 use runtime::auth::Role;
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// The role that was announced last.
 pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Role, DbErr> {
     let select = "SELECT role FROM announced_role WHERE user_id = $1";
     let row = sql::query_one(db, select, [user_id.to_string().into()]).await?;
@@ -27,7 +26,7 @@ pub async fn write(db: &impl ConnectionTrait, user_id: Uuid, role: Role) -> Resu
     Ok(())
 }
 
-/// The users with an announced role. They are few: admins and operators.
+/// They are few: admins and operators.
 pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Uuid>, DbErr> {
     let rows = sql::query_all(db, "SELECT user_id FROM announced_role", []).await?;
     let id = |row: &sea_orm::QueryResult| {

@@ -15,7 +15,7 @@ pub async fn exists(
     Ok(row.is_some())
 }
 
-/// Locks the counter until the transaction ends; inserts a new one if there is none.
+/// Inserts a new one if there is none.
 pub async fn lock(
     db: &impl ConnectionTrait,
     account: &str,
@@ -62,7 +62,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Corrects times in the future, written while the clock was ahead, so that these rows expire in time.
+/// Rows from a clock that was ahead expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE login_attempt SET last_at_ms = $1 WHERE last_at_ms > $1";
     sql::execute(db, update, [now_ms.into()]).await

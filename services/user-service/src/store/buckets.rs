@@ -5,15 +5,14 @@ use store::sql;
 
 use crate::throttle::bucket::Bucket;
 
-/// Locks the bucket of `subject` until the transaction ends; a full one if there is none.
+/// A full one if there is none.
 pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
-    // The update changes nothing: it locks the row in the same round trip.
+    // The update only locks the row, in the same round trip.
     let locking = "INSERT INTO bucket (subject, full_at_ms) VALUES ($1, 0)
          ON CONFLICT (subject) DO UPDATE SET full_at_ms = bucket.full_at_ms RETURNING full_at_ms";
     bucket(sql::query_one(db, locking, [subject.into()]).await?)
 }
 
-/// The current bucket of `subject`.
 pub async fn read(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
     let select = "SELECT full_at_ms FROM bucket WHERE subject = $1";
     bucket(sql::query_one(db, select, [subject.into()]).await?)
@@ -33,8 +32,7 @@ pub async fn write(db: &impl ConnectionTrait, subject: &str, bucket: Bucket) -> 
     Ok(())
 }
 
-/// Corrects buckets that are emptier than any limit allows. They were written while the clock was ahead; now they
-/// expire in time.
+/// No limit allows emptier buckets: the clock was ahead. Now they expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, emptiest_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE bucket SET full_at_ms = $1 WHERE full_at_ms > $1";
     sql::execute(db, update, [emptiest_ms.into()]).await

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// Stores a code, which replaces the previous one. It is valid for the address that it was sent to.
+/// Replaces the previous code. It is valid for the address that it was sent to.
 pub async fn replace(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -32,7 +32,7 @@ pub async fn replace(
     Ok(())
 }
 
-/// The user of the code, and the address that it was sent to; `None` for an invalid or expired code.
+/// And the address that it was sent to; `None` for an invalid or expired code.
 pub async fn find(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -70,8 +70,7 @@ pub async fn delete(
     Ok(())
 }
 
-/// A code that is created now ends at `latest_ms` at the latest. A code that ends later was created while the clock was
-/// ahead.
+/// A code of now ends at `latest_ms` at the latest; a later end comes from a clock that was ahead.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     purpose: Purpose,

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// What is known of a place before a login there.
+/// Before a login there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The user had no login before.
@@ -12,10 +12,10 @@ pub struct Known {
     pub is_known: bool,
 }
 
-/// The user needs no more.
+/// Per user.
 const MOST_PLACES: i64 = 100;
 
-/// What is known of the place with this digest. A place whose last login is older than `since_ms` is not known.
+/// A place is known if its last login is not older than `since_ms`.
 pub async fn find(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -35,7 +35,6 @@ pub async fn find(
     })
 }
 
-/// Records a login at the place.
 pub async fn learn(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -49,7 +48,6 @@ pub async fn learn(
     Ok(())
 }
 
-/// Records the first login of the user.
 pub async fn record_first_login(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -61,7 +59,7 @@ pub async fn record_first_login(
     Ok(())
 }
 
-/// Forgets the oldest places of a user with too many.
+/// Of a user with too many.
 pub async fn forget_oldest(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
     let delete = "DELETE FROM known_place WHERE user_id = $1 AND place_digest IN (
         SELECT place_digest FROM known_place WHERE user_id = $1
@@ -77,7 +75,7 @@ pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<
     Ok(())
 }
 
-/// Corrects times in the future, written while the clock was ahead, so that these rows expire in time.
+/// Rows from a clock that was ahead expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE known_place SET last_login_at_ms = $1 WHERE last_login_at_ms > $1";
     sql::execute(db, update, [now_ms.into()]).await

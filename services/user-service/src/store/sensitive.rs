@@ -4,7 +4,6 @@ use std::fmt;
 
 use sea_orm::DeriveValueType;
 
-/// Text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct Sensitive(pub String);
 

@@ -6,7 +6,6 @@ use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// A known refresh token, and its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownToken {
     pub session_id: Uuid,
@@ -16,7 +15,7 @@ pub struct KnownToken {
     pub session_expires_at_ms: i64,
 }
 
-/// A session as its user sees it.
+/// As its user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub id: Uuid,
@@ -27,7 +26,6 @@ pub struct Session {
     pub expires_at_ms: i64,
 }
 
-/// Starts a session now, at the client's address.
 pub async fn insert_session(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -51,7 +49,6 @@ pub async fn insert_session(
     Ok(())
 }
 
-/// Records when and where the session was last used.
 pub async fn touch(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -69,7 +66,7 @@ pub async fn touch(
     Ok(())
 }
 
-/// Whether the user has this session now. It is locked until the transaction ends, so it does not end before.
+/// Locked, so it does not end before the transaction.
 pub async fn lock_live(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -86,7 +83,7 @@ pub async fn lock_live(
     Ok(sql::query_one(db, select, values).await?.is_some())
 }
 
-/// Unexpired sessions of the user, newest first: `limit` of those before `before`.
+/// Unexpired, newest first: `limit` of those before `before`.
 pub async fn list_of_user(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -116,7 +113,7 @@ pub async fn list_of_user(
     rows.iter().map(read).collect()
 }
 
-/// Ends the session if it is the user's, and returns whether it was.
+/// Returns whether it was the user's.
 pub async fn delete_own(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -147,10 +144,9 @@ pub async fn insert_token(
     Ok(())
 }
 
-/// The token, with its session locked until the transaction ends: of two concurrent uses, one is the second.
+/// Of two concurrent uses, one is the second.
 ///
-/// The session is locked and not the token, because ending a session locks it before its tokens. Locking the token
-/// first would deadlock with that.
+/// Locks the session, not the token: ending a session locks it before its tokens, so the other order would deadlock.
 pub async fn lock_token(
     db: &impl ConnectionTrait,
     digest: &str,
@@ -160,7 +156,7 @@ pub async fn lock_token(
     let Some(session) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
-    // Read after the lock: another transaction may have used the token before.
+    // After the lock: another transaction may have used the token before.
     let select = "SELECT expires_at_ms, is_used FROM refresh_token WHERE token_digest = $1";
     let Some(token) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
@@ -182,21 +178,20 @@ pub async fn mark_used(db: &impl ConnectionTrait, digest: &str) -> Result<(), Db
     Ok(())
 }
 
-/// Ends a session with all its tokens.
+/// With all its tokens.
 pub async fn delete_session(db: &impl ConnectionTrait, session_id: Uuid) -> Result<(), DbErr> {
     let delete = "DELETE FROM session WHERE session_id = $1";
     sql::execute(db, delete, [session_id.to_string().into()]).await?;
     Ok(())
 }
 
-/// Ends all sessions of a user, and returns their number.
 pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<u64, DbErr> {
     let delete = "DELETE FROM session WHERE user_id = $1";
     sql::execute(db, delete, [user_id.to_string().into()]).await
 }
 
-/// A session that starts now ends at `latest_ms` at the latest. A session that ends later started while the clock was
-/// ahead. Its tokens end with it.
+/// A session of now ends at `latest_ms` at the latest; a later end comes from a clock that was ahead. Its tokens end
+/// with it.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     latest_ms: i64,

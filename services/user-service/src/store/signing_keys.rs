@@ -4,7 +4,6 @@ use runtime::auth::VerificationKey;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use store::sql;
 
-/// A stored key.
 #[derive(Clone)]
 pub struct StoredKey {
     pub key_id: String,
@@ -16,7 +15,7 @@ pub struct StoredKey {
     pub version: i64,
 }
 
-/// Blocks other replicas until the transaction ends: if two find a key missing, only one creates it.
+/// If two replicas find a key missing, only one creates it.
 pub async fn lock_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     // A SQLite writer is alone anyway.
     if db.get_database_backend() != DbBackend::Sqlite {
@@ -26,7 +25,7 @@ pub async fn lock_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The keys with tokens that are still accepted, oldest first.
+/// With tokens that are still accepted, oldest first.
 pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<StoredKey>, DbErr> {
     let select =
         "SELECT key_id, sealed_private_key, signs_from_ms, signs_until_ms, expires_at_ms, version
@@ -35,7 +34,7 @@ pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<Stor
     rows.iter().map(key).collect()
 }
 
-/// Their public keys, each with the number of announcements.
+/// With the number of announcements.
 pub async fn public_at(
     db: &impl ConnectionTrait,
     now_ms: i64,
@@ -47,7 +46,6 @@ pub async fn public_at(
     rows.iter().map(public).collect()
 }
 
-/// Whether keys were announced in this time.
 pub async fn announced_between(
     db: &impl ConnectionTrait,
     from_ms: i64,
@@ -76,7 +74,6 @@ pub async fn insert(db: &impl ConnectionTrait, key: &StoredKey) -> Result<(), Db
     Ok(())
 }
 
-/// Counts an announcement.
 pub async fn write_version(
     db: &impl ConnectionTrait,
     key_id: &str,

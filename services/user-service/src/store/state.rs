@@ -1,6 +1,6 @@
-//! The current state of users as events, for consumers that no stored event helps any more.
+//! The current state of users as events, for consumers that no stored event helps.
 //!
-//! Guarantee: a user of whom the last event is stored is left out of the list, because that event may still be on its way.
+//! Guarantee: a user with a stored last event is left out, because that event may still be on its way.
 
 use contracts::user::v1::UserUpdated;
 use messaging::repair::Stored;
@@ -18,7 +18,7 @@ AND NOT EXISTS (SELECT 1 FROM angarium_outbox_history AS past
                 WHERE past.aggregate_type = 'user' AND past.aggregate_id = users.user_id
                   AND past.aggregate_version = users.version)";
 
-/// At most `limit` users, in the order of their ids.
+/// In the order of their ids.
 pub async fn list(db: &Database, of: OfState<'_>, limit: u16) -> Result<Vec<Stored>, DbErr> {
     let (condition, id) = match of {
         OfState::One(id) => ("user_id = $1".to_owned(), id),
@@ -36,7 +36,7 @@ fn state(row: &QueryResult) -> Result<Stored, DbErr> {
         email: row.try_get("", "email")?,
         display_name: row.try_get("", "display_name")?,
         update_time: Some(time::timestamp(changed_ms)),
-        // A state reports no change of the address, so no mail is sent about it.
+        // No mail is sent about a state.
         previous_email: String::new(),
     };
     let version = row.try_get("", "version")?;

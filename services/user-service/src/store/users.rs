@@ -19,7 +19,7 @@ pub struct Model {
     pub display_name: Sensitive,
     /// In PHC form, with its own salt and costs.
     pub password_hash: Sensitive,
-    /// The version of the user's last event.
+    /// Of the user's last event.
     pub version: i64,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,

@@ -1,4 +1,4 @@
-//! Limits: a token bucket per limit and subject. Pure.
+//! A token bucket per limit and subject. Pure.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub const CODES: Limit = Limit {
     at_once: 20,
     then_each_ms: 30_000,
 };
-/// Verification mails, by mailbox, for all callers together: the mail of the registration and three more.
+/// By mailbox, for all callers together: the mail of the registration and three more.
 pub const MAILS: Limit = Limit {
     name: "mail",
     at_once: 4,
@@ -41,15 +41,15 @@ pub const MOVES: Limit = Limit {
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
-/// Reset mails, by the mailbox of the given address, whether or not it has an account. Separate from [`MAILS`], which
-/// only registered addresses use: the rest of that bucket would reveal them.
+/// By the mailbox of the given address, whether or not it has an account. Separate from [`MAILS`], which only
+/// registered addresses use: the rest of that bucket would reveal them.
 pub const RESETS: Limit = Limit {
     name: "reset",
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
 
-/// Changes of the password, each of which causes a mail.
+/// By account: each change causes a mail.
 pub const PASSWORDS: Limit = Limit {
     name: "password",
     at_once: 8,
@@ -62,22 +62,20 @@ pub const PLACES: Limit = Limit {
     then_each_ms: 3600 * 1_000,
 };
 
-/// The caller must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts; retry in {0:?}")]
 pub struct Wait(pub Duration);
 
-/// A token bucket, stored as the time at which it is full again.
+/// Stored as the time at which it is full again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     pub full_at_ms: i64,
 }
 
 impl Bucket {
-    /// Takes one token.
     pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
         let empty_ms = limit.at_once * limit.then_each_ms;
-        // No limit makes a bucket emptier than empty, so the clock was ahead. Allow one now, then one per interval.
+        // No limit makes a bucket emptier than empty: the clock was ahead. Allow one now, then one per interval.
         let was_full_at_ms = match self.full_at_ms <= now_ms + empty_ms + STEP_MS {
             true => self.full_at_ms.max(now_ms),
             false => now_ms + empty_ms - limit.then_each_ms,
@@ -91,7 +89,6 @@ impl Bucket {
         Ok(())
     }
 
-    /// Returns one token.
     pub fn give(&mut self, limit: Limit) {
         self.full_at_ms -= limit.then_each_ms;
     }
@@ -100,7 +97,6 @@ impl Bucket {
 /// A clock that is set back by at most this much shortens no wait. Beyond it, earlier times are ignored, so that no
 /// wait is longer than its limit.
 pub(super) const STEP_MS: i64 = 60 * 1_000;
-/// The limit that makes a bucket emptiest.
 pub(super) const FULL_AFTER: Limit = MAILS;
 pub(super) fn wait(ms: i64) -> Wait {
     Wait(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
@@ -158,7 +154,6 @@ mod tests {
         assert!(bucket.take(LOGINS, NOW + 6_000).is_err());
         bucket.give(LOGINS);
         bucket.take(LOGINS, NOW + 6_000).unwrap();
-        // It never has more than its burst.
         let much_later = NOW + 1_000_000_000;
         for _ in 0..10 {
             bucket.take(LOGINS, much_later).unwrap();

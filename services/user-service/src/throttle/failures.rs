@@ -9,7 +9,7 @@ const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
 /// Older failures are cleared.
 const MEMORY_MS: i64 = 24 * 3600 * 1_000;
 
-/// The logins of one account that have failed or are running.
+/// Logins that have failed or are running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     pub failures: i64,
@@ -18,9 +18,9 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Counts one more, as a failure until it succeeds: otherwise many at once would count as one.
+    /// As a failure until it succeeds: otherwise many at once would count as one.
     pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
-        // A longer wait than the failures cause was written while the clock was ahead.
+        // A longer wait was written while the clock was ahead.
         let longest_ms = wait_after_ms(self.failures) + STEP_MS;
         let left_ms = self.blocked_until_ms - now_ms;
         if 0 < left_ms && left_ms <= longest_ms {
@@ -37,17 +37,16 @@ impl Attempts {
         Ok(())
     }
 
-    /// Takes back an attempt that was not checked; `begun` is the counter after its start.
+    /// An attempt that was not checked; `begun` is the counter after its start.
     pub fn take_back(&mut self, begun: Self) {
         self.failures = (self.failures - 1).max(0);
-        // A wait that another attempt has started since stays.
+        // Another attempt may have started a wait since.
         if self.blocked_until_ms == begun.blocked_until_ms {
             self.blocked_until_ms = 0;
         }
     }
 }
 
-/// The wait after this many failures.
 fn wait_after_ms(failures: i64) -> i64 {
     if failures < FREE_FAILURES {
         return 0;

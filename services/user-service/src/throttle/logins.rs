@@ -1,7 +1,7 @@
 //! Login attempts by account and client address: each failure makes the next wait longer.
 //!
 //! An attempt counts from its start, so that many at once do not count as one. It is taken back if it was not checked,
-//! and cleared if it succeeded. What remains are the failures.
+//! and cleared if it succeeded.
 
 use messaging::Transaction;
 use sea_orm::DbErr;
@@ -11,22 +11,21 @@ use super::failures::Attempts;
 use super::{Throttle, ThrottleError};
 use crate::store::{attempts, buckets};
 
-/// The counter for logins from unknown addresses.
+/// For logins from unknown addresses.
 const ANYWHERE: &str = "";
 
-/// A login that is running.
 pub struct Login {
     account: String,
-    /// The bucket of the client address; `None` for a login with a code.
+    /// Of the client address; `None` for a login with a code.
     bucket: Option<String>,
-    /// The client address, which becomes known if the login succeeds.
+    /// It becomes known if the login succeeds.
     address: String,
     counted_at: String,
     begun: Attempts,
 }
 
 impl Login {
-    /// Whether the account knows the client address from an earlier login.
+    /// From an earlier login.
     pub fn is_from_known_address(&self) -> bool {
         self.counted_at != ANYWHERE
     }
@@ -35,9 +34,9 @@ impl Login {
 impl Throttle {
     /// Counts a login of `account` (the key of an e-mail address) from `address`.
     ///
-    /// A client address with an earlier login to the account has its own counter, so that attackers elsewhere cannot
-    /// lock the user out. So has a login with a code from a mail to the account; it also ignores the bucket of its
-    /// client address, because it can guess for this one account only.
+    /// A client address with an earlier login to the account has its own counter: attackers elsewhere cannot lock the
+    /// user out. So has a login with a code from a mail; it also ignores the bucket of its client address, because it
+    /// can guess for this account only.
     ///
     /// # Errors
     /// [`Wait`] after too many attempts.
@@ -72,7 +71,7 @@ impl Throttle {
         })
     }
 
-    /// The login succeeded: it does not count, and its address is known from now on.
+    /// It does not count, and its address is known from now on.
     pub async fn succeeded(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
         give_back(&transaction, &login).await?;
@@ -81,8 +80,8 @@ impl Throttle {
         transaction.commit().await
     }
 
-    /// A mail code has proved that the caller is the user of `account`. Clears all failures and makes the client
-    /// address known, so that attackers do not delay the next login from there.
+    /// A mail code has proved the user of `account`. Clears all failures and makes the client address known, so that
+    /// attackers do not delay the next login from there.
     pub async fn proved(
         &self,
         transaction: &Transaction,
@@ -110,7 +109,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// The login was not checked, so it does not count.
+    /// It does not count.
     pub async fn take_back(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
         give_back(&transaction, &login).await?;
@@ -122,7 +121,6 @@ impl Throttle {
     }
 }
 
-/// Returns one token to the client address.
 async fn give_back(transaction: &Transaction, login: &Login) -> Result<(), DbErr> {
     let Some(bucket_of) = &login.bucket else {
         return Ok(());

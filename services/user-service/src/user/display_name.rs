@@ -1,4 +1,4 @@
-//! The names of users in mails and lists: they must not mislead or link.
+//! The names of users in mails and lists.
 //!
 //! A name is one line of visible text without anything that a mail program turns into a link: otherwise a stranger
 //! could register any address and our mail would carry the link there.
@@ -12,11 +12,9 @@ use super::is_longer;
 
 pub const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
 
-/// The name that mails address a user by.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
-/// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDisplayName {
     #[error("is required")]
@@ -34,7 +32,7 @@ pub enum InvalidDisplayName {
 }
 
 impl DisplayName {
-    /// Parses a name from a request; removes surrounding space.
+    /// Removes surrounding space.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -58,7 +56,7 @@ impl DisplayName {
         Ok(Self(given.to_owned()))
     }
 
-    /// A stored name, which was valid when it was written.
+    /// Valid when it was written.
     pub fn stored(name: String) -> Self {
         Self(name)
     }
@@ -74,7 +72,7 @@ impl fmt::Debug for DisplayName {
     }
 }
 
-/// Format characters change the direction or look of their neighbours; only those that join letters belong to names.
+/// Format characters change their neighbours; only those that join letters belong to names.
 fn is_control(character: char) -> bool {
     const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
     match character.general_category() {
@@ -90,7 +88,7 @@ fn is_control(character: char) -> bool {
 }
 
 fn is_visible(character: char) -> bool {
-    // Letters and a symbol that are blank.
+    // Blank letters and a blank symbol.
     const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
     let group = character.general_category_group();
     let is_printed = matches!(
@@ -103,8 +101,8 @@ fn is_visible(character: char) -> bool {
     is_printed && !BLANK.contains(&character)
 }
 
-/// Whether a mail program may turn a part of it into a link: a scheme, or a dot with a letter or digit before it and
-/// two or more letters behind it. Normalised as programs do, so full-width letters and other dots count.
+/// A scheme, or a dot with a letter or digit before it and two or more letters behind it. Normalised as mail programs
+/// do: full-width letters and other dots count.
 fn is_address(name: &str) -> bool {
     let folded: String = name
         .nfkc()

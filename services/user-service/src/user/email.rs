@@ -1,7 +1,6 @@
 //! E-mail addresses: which are valid, and which are the same mailbox.
 //!
-//! The domain is compared in its IDNA form (UTS 46, ASCII), so `bücher.example` and `xn--bcher-kva.example` are the
-//! same.
+//! The domain is compared in its IDNA form (UTS 46, ASCII): `bücher.example` is `xn--bcher-kva.example`.
 
 use std::fmt;
 
@@ -10,21 +9,19 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::is_longer;
 
-/// The longest path in SMTP, without angle brackets (RFC 5321, erratum 1690).
+/// A path in SMTP, without angle brackets (RFC 5321, erratum 1690).
 pub const MAX_EMAIL_CHARACTERS: usize = 254;
 
-/// An e-mail address: shown as given, compared by its key.
+/// Shown as given, compared by its key.
 ///
 /// The key is the local part in Unicode form NFKC and lower case, and the domain in ASCII. The standard allows a mail
-/// server to distinguish `Ada@` from `ada@`, but none does. Two users that people cannot distinguish are worse than one
-/// refusal.
+/// server to distinguish `Ada@` from `ada@`, but none does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     given: String,
     key: String,
 }
 
-/// Why an address is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmail {
     #[error("is required")]
@@ -36,7 +33,7 @@ pub enum InvalidEmail {
 }
 
 impl Email {
-    /// Parses an address from a request; removes surrounding space.
+    /// Removes surrounding space.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -55,7 +52,7 @@ impl Email {
             .with_required_tld();
         let (local, domain) = given.rsplit_once('@').ok_or(InvalidEmail::NoAddress)?;
         let domain = registrable(domain).ok_or(InvalidEmail::NoAddress)?;
-        // A quoted local part is another spelling of the same mailbox.
+        // Another spelling of the same mailbox.
         if local.starts_with('"') {
             return Err(InvalidEmail::NoAddress);
         }
@@ -67,7 +64,7 @@ impl Email {
         })
     }
 
-    /// The key of an address, valid or not. PostgreSQL stores no text with a NUL, and no address has one.
+    /// Also of an invalid address. PostgreSQL stores no NUL.
     pub fn key_of(raw: &str) -> String {
         let folded = raw.trim().nfkc().collect::<String>().to_lowercase();
         let folded = folded.replace('\0', "\u{fffd}");
@@ -80,15 +77,14 @@ impl Email {
         }
     }
 
-    /// The mailbox, for counting mails: the key without a sub-address. With most providers, `ada+1@` and `ada+2@` go to
-    /// `ada@`.
+    /// For counting mails: the key without a sub-address. With most providers, `ada+1@` and `ada+2@` go to `ada@`.
     pub fn mailbox(&self) -> String {
         let (local, domain) = self.key.rsplit_once('@').unwrap_or((&self.key, ""));
         let (name, _) = local.split_once('+').unwrap_or((local, ""));
         format!("{name}@{domain}")
     }
 
-    /// A stored address, which was valid when it was written.
+    /// Valid when it was written.
     pub fn stored(given: String, key: String) -> Self {
         Self { given, key }
     }
@@ -98,8 +94,7 @@ impl Email {
         &self.given
     }
 
-    /// Whether the local part equals its key, ignoring case. If not, mail may go to another mailbox than that of the
-    /// key.
+    /// Whether the local part equals its key, ignoring case. If not, mail may go to another mailbox.
     pub fn is_plain(&self) -> bool {
         let local = |address: &str| {
             let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
@@ -108,7 +103,7 @@ impl Email {
         local(&self.given) == local(&self.key)
     }
 
-    /// For comparison: unique among users.
+    /// Unique among users.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -120,8 +115,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The domain in ASCII, if it can exist in the public DNS. The last label of an IP address, in any notation, begins
-/// with a digit; that of a public domain never does.
+/// In ASCII, if it can exist in the public DNS. The last label of an IP address, in any notation, begins with a digit;
+/// that of a public domain never does.
 fn registrable(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_strict(domain).ok()?;
     let last = ascii.rsplit('.').next().unwrap_or_default();

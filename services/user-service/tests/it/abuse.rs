@@ -1,8 +1,8 @@
-//! The service as a process under everything at once that HTTP/2 allows and no client needs: it serves those who call as they
-//! should, and stays small.
+//! The service as a process under everything at once that HTTP/2 allows and no client needs: it serves a well-behaved
+//! client, and stays small.
 //!
-//! Bounded on purpose: it ends with the calls of the client that does nothing wrong, and stays on the loopback interface. No
-//! attacker waits for time: each one goes on after a number of served calls, so the attack is the same on a slow machine.
+//! Bounded on purpose: it ends with the calls of that client, and stays on the loopback interface. Each attacker goes
+//! on after a number of served calls, so the attack is the same on a slow machine.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ use crate::world::ada;
 
 const CREATE_USER: &str = "/angarium.user.v1.UserService/CreateUser";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-/// Of the client that does nothing wrong. In a debug build each takes many times longer.
+/// Of the well-behaved client. In a debug build each takes many times longer.
 const CALLS: usize = if cfg!(debug_assertions) { 100 } else { 400 };
 const AT_MOST_KIB: u64 = 200 * 1_024;
 /// A promise of release builds: `cargo test --release -p user-service --test it abuse`.
 const P99: Duration = Duration::from_millis(500);
-/// An attacker holds what it has begun for so many served calls, and comes again after so many more. More often, it would
-/// need no trick: its bytes alone would keep a core busy.
+/// In served calls: how long an attacker holds what it has begun, and its pause. More often, its bytes alone would keep
+/// a core busy.
 const HELD_FOR: usize = CALLS / 4;
 const PAUSE_OF: usize = 5;
 
@@ -65,7 +65,7 @@ async fn under_abuse_of_http2_others_are_served_soon() {
     for _ in 0..2 {
         attackers.spawn(attacker().control_frames());
     }
-    // All of them at once: each has what it can get, or was cut off.
+    // All at once: each has what it can get, or was cut off.
     for _ in 0..attackers.len() {
         attacks.recv().await.unwrap();
     }
@@ -93,9 +93,9 @@ async fn under_abuse_of_http2_others_are_served_soon() {
 
 struct Attacker {
     addr: SocketAddr,
-    /// The number of served calls of the client that does nothing wrong.
+    /// Served calls of the well-behaved client.
     calls: watch::Receiver<usize>,
-    /// Gets a message for each attack that has what it can get.
+    /// A message for each attack that has what it can get.
     begun: mpsc::UnboundedSender<()>,
 }
 
@@ -109,12 +109,12 @@ impl Attacker {
             .await
             .is_err()
         {
-            // The test is over, and ends this task.
+            // The end of the test ends this task.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Begins calls without end, sends so many bytes of a message of a mebibyte, and does not go on.
+    /// Sends so many bytes of a message of a mebibyte, and does not go on.
     async fn begin_and_wait(mut self, path: &'static str, bytes: usize) {
         loop {
             if let Ok(socket) = TcpStream::connect(self.addr).await
@@ -139,7 +139,7 @@ impl Attacker {
                         let _ = body.send_data(Bytes::from(half), false);
                     }
                     open.push((response, body));
-                    // As many as one connection may have; after that it begins anew.
+                    // As many as one connection may have.
                     if open.len() == 190 {
                         let _ = self.begun.send(());
                         self.wait_for(HELD_FOR).await;
@@ -153,7 +153,7 @@ impl Attacker {
         }
     }
 
-    /// Sends PING, SETTINGS, PRIORITY and WINDOW_UPDATE as fast as it can, on one connection after the other.
+    /// PING, SETTINGS, PRIORITY and WINDOW_UPDATE as fast as it can, on one connection after the other.
     async fn control_frames(mut self) {
         let mut frames = Vec::new();
         for _ in 0..100 {

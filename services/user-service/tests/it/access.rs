@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::world::{World, ada, bob, new_id};
 
-/// `angarium.user.v1.UserService/CreateUser` and so on, from the descriptor set.
+/// From the descriptor set.
 fn methods() -> BTreeSet<String> {
     let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let ours = set
@@ -74,7 +74,7 @@ async fn what_is_not_public_is_refused_without_a_good_token(
         };
         let refused = |reason: &str| Some((Code::Unauthenticated, reason.to_owned()));
         match access {
-            // Admitted, and then refused because an empty request is invalid.
+            // Admitted; an empty request is invalid.
             Access::Public => {
                 let (code, _) = call(None).await.unwrap();
                 assert_eq!(code, Code::InvalidArgument, "{method}");
@@ -98,7 +98,7 @@ async fn what_is_not_public_is_refused_without_a_good_token(
     world.stop().await;
 }
 
-/// Every method that names a user, called by another user: the answer does not depend on what exists.
+/// The answer does not depend on what exists.
 #[rstest]
 #[tokio::test]
 async fn another_users_data_is_denied_first_and_stays_unchanged(

@@ -1,4 +1,4 @@
-//! Changes of an account: name, address and password, and its deletion.
+//! Changes of an account, and its deletion.
 
 use contracts::user::v1::{
     AuthenticateResponse, ChangePasswordRequest, CreateUserRequest, DeleteUserRequest,
@@ -62,7 +62,6 @@ async fn a_name_is_changed_with_one_event_and_the_next_version(
     assert_eq!(event.email, user.email);
     assert_eq!(event.update_time, changed.update_time);
 
-    // An update without a difference is no change.
     let same = update(&world, &user.user_id, to(&user, "", "Countess")).await;
     assert_eq!(same.unwrap(), changed);
     assert_eq!(world.outbox().await.len(), 2);
@@ -310,7 +309,6 @@ fn deletion_of(user: &User, current_password: &str) -> DeleteUserRequest {
     }
 }
 
-/// `message` in a call within a session.
 fn within<T>(session: &AuthenticateResponse, message: T) -> Request<T> {
     authorized(&session.tokens.as_ref().unwrap().access_token, message)
 }

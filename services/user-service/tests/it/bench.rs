@@ -1,4 +1,4 @@
-//! The service without its engine and socket, with a clock that the test controls.
+//! The service without its engine and socket, with a test clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Bench {
         bench
     }
 
-    /// On a database with tables, as another replica or a later process.
+    /// As another replica or a later process.
     pub(crate) async fn on(store: Store, hasher: Hasher, clock: TestClock) -> Self {
         let secret_key = MasterKey::well_known("SECRET_KEY");
         let shared: Arc<dyn runtime::Clock> = Arc::new(clock.clone());
@@ -76,13 +76,12 @@ impl Bench {
         }
     }
 
-    /// The same service after a restart.
     pub(crate) async fn restarted(&self) -> Self {
         let hasher = Hasher::new(Limits::of_this_machine());
         Self::on(self.store.clone(), hasher, self.clock.clone()).await
     }
 
-    /// The caller of an access token. The guard, which verifies tokens, is not part of the bench.
+    /// The guard, which verifies tokens, is not part of the bench.
     pub(crate) fn caller_of(&self, token: &str) -> Caller {
         let claims = token.split('.').nth(1).unwrap();
         let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
@@ -101,7 +100,7 @@ impl Bench {
     }
 }
 
-/// `message` in a call from this client address, behind a server or before one.
+/// Behind a server or before one.
 pub(crate) fn from<T>(address: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let found = ClientAddress::new(address.parse().unwrap());
@@ -111,7 +110,7 @@ pub(crate) fn from<T>(address: &str, message: T) -> Request<T> {
     request
 }
 
-/// `message` in a call of this user, as behind the guard.
+/// As behind the guard.
 pub(crate) fn by<T>(user_id: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller {

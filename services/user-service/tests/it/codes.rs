@@ -1,4 +1,4 @@
-//! The codes in mails, read as the notification service reads them: from events, decrypted with the shared key.
+//! The codes in mails, read as the notification service reads them.
 
 use contracts::Event;
 use contracts::user::v1::{EmailVerificationRequested, PasswordResetRequested};
@@ -7,7 +7,6 @@ use runtime::sealed::MasterKey;
 use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret as _;
 
-/// An event with a code.
 pub(crate) trait Carries: Event {
     fn sealed(&self) -> (Purpose, &str, &[u8]);
 }
@@ -24,14 +23,12 @@ impl Carries for PasswordResetRequested {
     }
 }
 
-/// All enqueued events of this kind.
 pub(crate) async fn all<E: Carries>(db: &impl ConnectionTrait) -> Vec<E> {
     let outbox = testkit::outbox(db).await;
     let carrying = outbox.iter().filter(|row| row.event_type == E::full_name());
     carrying.map(testkit::Promised::decode::<E>).collect()
 }
 
-/// The latest code for this user.
 pub(crate) async fn last<E: Carries>(db: &impl ConnectionTrait, user_id: &str) -> String {
     let codes = MailCodes::new(&MasterKey::well_known("MAIL_SEALING_KEY"));
     let events = all::<E>(db).await;

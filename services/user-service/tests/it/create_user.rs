@@ -120,7 +120,6 @@ async fn an_address_is_taken_in_any_case_and_form(
         let answer = format!("{} {:?}", refused.message(), refused.details());
         assert!(!answer.to_lowercase().contains(email.trim()), "{answer}");
     }
-    // The service continues, and a name is not an address.
     let other = CreateUserRequest {
         email: "ada@example.org".to_owned(),
         ..ada()

@@ -11,7 +11,7 @@ use crate::world::ada;
 
 const SAMPLES: u8 = 100;
 
-/// In turns, so that other load of the machine affects both alike.
+/// In turns: other load of the machine affects both alike.
 #[tokio::test]
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let bench = Bench::new(StoreKind::Sqlite).await;

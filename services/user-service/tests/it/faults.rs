@@ -1,4 +1,4 @@
-//! The database is unavailable: callers get an early and clear error, and no restart is needed.
+//! Without the database, callers get an early and clear error, and no restart is needed.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     users.create_user(Request::new(ada())).await.unwrap();
 }
 
-/// In time, and for callers: no statement, no driver, no path.
+/// In time; no statement, no driver, no path.
 fn assert_unavailable(status: &Status) {
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(reason(status), "DATABASE_UNAVAILABLE");

@@ -51,7 +51,6 @@ async fn only_an_admin_learns_whether_another_user_exists(
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "one answer for all");
-    // A user with a deleted account.
     let gone = new_id();
     let refused = get(&world, world.by(&gone, named(&gone)))
         .await

@@ -96,7 +96,7 @@ async fn a_new_key_is_announced_an_hour_ahead_and_tokens_stay_valid(
     for token in [&last, &first] {
         assert_eq!(verifier.verify(token).await, Ok(ADA));
     }
-    // The old key is deleted after all of its tokens have expired.
+    // All tokens of the old key have expired.
     bench.wait(960);
     bench.keys.look().await.unwrap();
     bench.keys.announce().await.unwrap();
@@ -117,7 +117,7 @@ async fn after_a_long_stop_a_new_key_signs_at_once(
     assert_eq!(verifier.verify(&token).await, Ok(ADA));
 }
 
-/// The service without the worker that announces periodically.
+/// Without the worker that announces periodically.
 #[rstest]
 #[tokio::test]
 async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
@@ -136,7 +136,7 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
     engine.declare().await.unwrap();
     let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
     running.spawn(engine.run(stop.clone(), stop.clone()));
-    // From here on: the first ones are answered while the others are published.
+    // The first ones are answered while the others are published.
     let begun = Instant::now();
     for _ in 0..20 {
         assert_eq!(broker.publish(&request()).await, Confirmation::Routed);
@@ -154,7 +154,7 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
     running.join_next().await.unwrap().unwrap();
 }
 
-/// The clock was ahead at the first start, and is correct now.
+/// The clock was ahead at the first start.
 #[rstest]
 #[tokio::test]
 async fn keys_of_a_clock_that_was_ahead_refuse_no_token(
@@ -166,7 +166,7 @@ async fn keys_of_a_clock_that_was_ahead_refuse_no_token(
     bench
         .clock
         .set(NOW_MS - i64::try_from(ahead_s).unwrap() * 1_000);
-    // Immediately, and also after the next check or start.
+    // Immediately, and after the next check or start.
     let at_once = bench.keys.issue(ADA).unwrap().token;
     let restarted = bench.restarted().await;
     let later = restarted.keys.issue(ADA).unwrap().token;

@@ -140,7 +140,7 @@ async fn guessing_any_account_is_slowed_down_across_restarts(
         .unwrap();
     for email in ["ada@example.com", "unknown@example.com"] {
         for guess in 0..5 {
-            // From many addresses, as attackers with many machines do.
+            // Attackers have many machines.
             let address = format!("203.0.113.{guess}");
             let refused = log_in(&bench, &address, email, "a guess")
                 .await
@@ -160,7 +160,6 @@ async fn guessing_any_account_is_slowed_down_across_restarts(
     let waiting = log_in(&restarted, "203.0.113.99", "ada@example.com", "a guess").await;
     assert_eq!(wait_of(waiting), 2);
 
-    // A correct password clears the failures.
     restarted.wait(2);
     log_in(&restarted, "203.0.113.99", "ada@example.com", PASSWORD)
         .await
@@ -224,7 +223,6 @@ async fn one_client_address_has_few_guesses_for_all_accounts(
         .await
         .unwrap();
     bench.wait(6);
-    // Correct logins do not count.
     for _ in 0..3 {
         log_in(&bench, "203.0.113.7", "ada@example.com", PASSWORD)
             .await
@@ -305,7 +303,7 @@ async fn what_can_decide_nothing_any_more_is_deleted(
     }
 }
 
-/// One wrong login while the clock is a day ahead; then the clock is correct.
+/// One wrong login while the clock is a day ahead.
 #[rstest]
 #[tokio::test]
 async fn a_clock_that_was_ahead_locks_no_user_out(

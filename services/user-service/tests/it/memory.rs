@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::bench::from;
 use crate::world::ada;
 
-/// The allowed memory beyond the binary: one block per core for hashes, and the service itself.
+/// Beyond the binary: one block per core for hashes, and the service itself.
 const AT_MOST_KIB: u64 = 64 * 1_024;
 const BLOCK_KIB: u64 = 19 * 1_024;
 
@@ -45,7 +45,7 @@ async fn a_burst_of_registrations_takes_bounded_memory() {
     );
 }
 
-/// The service as a process, on a database of its own and without a broker.
+/// On a database of its own and without a broker.
 pub(crate) struct Started {
     pub(crate) process: Child,
     pub(crate) address: SocketAddr,
@@ -82,7 +82,6 @@ impl Started {
     }
 }
 
-/// How much memory the process has.
 pub(crate) fn resident_kib(process: &Child) -> u64 {
     kib(process, "VmRSS")
 }

@@ -11,14 +11,12 @@ use tonic::Status;
 
 use crate::world::{ADMIN, PASSWORD, World, ada, new_id};
 
-/// The enqueued events of this type.
 async fn all<E: Event>(world: &World) -> Vec<E> {
     let mut outbox = world.outbox().await;
     outbox.retain(|promised| promised.event_type == E::full_name());
     outbox.iter().map(Promised::decode).collect()
 }
 
-/// The versions of all events, which have no gap.
 async fn versions(world: &World) -> Vec<i64> {
     let outbox = world.outbox().await;
     outbox.iter().map(|promised| promised.version).collect()
@@ -106,7 +104,6 @@ async fn an_account_changes_its_password_only_so_often(
     let words = (PASSWORD, "another password");
     let refused = change_password(&world, &user, words, "").await.unwrap_err();
     assert_eq!(reason(&refused), "TOO_MANY_ATTEMPTS");
-    // It has changed nothing.
     assert_eq!(all::<UserPasswordChanged>(&world).await.len(), 8);
     world.log_in(&user.email, PASSWORD).await.unwrap();
     world.stop().await;

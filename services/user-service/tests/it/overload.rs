@@ -41,7 +41,7 @@ async fn a_full_queue_answers_with_a_retry_time() {
     let clock = TestClock::at(NOW_MS);
     let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
-    // Polled in this order: one is hashed and nineteen wait, long before the first one ends.
+    // Polled in this order: one is hashed and nineteen wait.
     let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
     let full = join_all((0..20).map(|_| hasher.hash(password(), Priority::Registration)));
     let (hashed, refused) = tokio::join!(full, users.create_user(named("ada")));
@@ -56,7 +56,7 @@ async fn a_full_queue_answers_with_a_retry_time() {
     users.create_user(named("ada")).await.unwrap();
 }
 
-/// A service with a hasher for one core and a limited queue.
+/// One core and a limited queue.
 async fn with_a_queue_of(waiting: usize, kind: StoreKind) -> (Database, Bench, Hasher) {
     let database = Database::create(kind).await;
     let store = Store::new(database.migrated::<Migrator>().await);
@@ -80,7 +80,6 @@ async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
     answer.await.map(drop)
 }
 
-/// The number of counted failures.
 async fn counted(bench: &Bench) -> i64 {
     let failures =
         "SELECT CAST(coalesce(sum(failures), 0) AS bigint) AS counted FROM login_attempt";
@@ -155,7 +154,7 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
         registered.store(true, Ordering::SeqCst);
     };
     let writing = async {
-        // The only connection. It is free, because the registration still waits for its hash.
+        // The only connection is free: the registration still waits for its hash.
         let transaction = store.begin().await.unwrap();
         assert!(!registered.load(Ordering::SeqCst));
         transaction.rollback().await.unwrap();

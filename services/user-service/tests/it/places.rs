@@ -40,7 +40,7 @@ async fn log_in(bench: &Bench, address: &str, user_agent: &'static str) -> Token
     answer.into_inner().tokens.unwrap()
 }
 
-/// The networks of the enqueued events.
+/// Of the enqueued events.
 async fn networks(bench: &Bench) -> Vec<String> {
     let mut outbox = testkit::outbox(&bench.db).await;
     outbox.retain(|promised| promised.event_type == SessionStartedAtNewPlace::full_name());
@@ -62,7 +62,7 @@ async fn a_login_from_a_new_place_is_published_once(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (bench, user_id) = started(store).await;
-    // The first login has nothing to compare with, wherever it is.
+    // The first login has nothing to compare with.
     log_in(&bench, "192.0.2.1", "grpcurl/1.9.1").await;
     assert_eq!(networks(&bench).await, [""; 0]);
     for (address, user_agent) in [
@@ -125,7 +125,7 @@ async fn a_place_is_forgotten_after_half_a_year_and_the_user_is_not(
         assert_eq!(count(&bench, kept).await, left);
     }
     bench.keys.look().await.unwrap();
-    // Not the first login any more, so it is reported.
+    // Not the first login any more.
     log_in(&bench, HOME, "grpcurl/1.9.1").await;
     assert_eq!(networks(&bench).await, ["198.51.100.0/24"]);
 }
@@ -162,7 +162,7 @@ async fn places_are_digests_with_a_bound_and_end_with_the_user(
     request.extensions_mut().insert(caller);
     bench.users.delete_user(request).await.unwrap();
     assert_eq!(count(&bench, kept).await, 0);
-    // With the network in the stored event.
+    // In the stored event.
     let events =
         "SELECT count(*) FROM angarium_outbox WHERE person_id IS NOT NULL AND NOT to_erase";
     assert_eq!(count(&bench, events).await, 0);

@@ -75,7 +75,7 @@ fn two_equal_keys_end_the_start() {
     assert!(!said.contains(key), "{said}");
 }
 
-/// As clients request it: an unknown method is unimplemented.
+/// An unknown method is unimplemented.
 #[tokio::test]
 async fn in_production_reflection_is_off_unless_it_is_asked_for() {
     const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -97,7 +97,6 @@ async fn in_production_reflection_is_off_unless_it_is_asked_for() {
     }
 }
 
-/// The gRPC configuration from these arguments.
 fn grpc_config(arguments: &[&str]) -> GrpcConfig {
     let given = [
         "--grpc-listen=127.0.0.1:0",
@@ -131,5 +130,5 @@ async fn health_has_names_for_the_service_and_its_broker() {
     world.stop().await;
 }
 
-/// The exit code for a wrong configuration, in all of our programs.
+/// In all of our programs.
 const BAD_CONFIGURATION: i32 = 64;

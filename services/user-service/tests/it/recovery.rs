@@ -63,7 +63,6 @@ async fn the_code_sets_a_password_once_and_ends_every_session(
     assert!(world.refresh(&session).await.is_err());
     assert!(world.log_in(&user.email, PASSWORD).await.is_err());
     assert!(world.log_in(&user.email, "another password").await.is_ok());
-    // The code of a verification is valid for nothing else.
     let other = world.verification_code(&user.user_id).await;
     let refused = world
         .client()
@@ -129,7 +128,7 @@ async fn a_code_ends_with_the_next_one_and_after_an_hour(
 
 const HOME: &str = "198.51.100.9";
 
-/// A user who is locked out of new addresses: attackers guess until the longest wait.
+/// Attackers guess until the longest wait.
 async fn held_up(store: StoreKind) -> (Bench, String) {
     let bench = Bench::new(store).await;
     let created = bench.users.create_user(from(HOME, ada())).await;

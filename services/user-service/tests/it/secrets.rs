@@ -57,7 +57,7 @@ async fn the_database_has_only_the_argon2id_hash_of_a_password(
     world.stop().await;
 }
 
-/// The log of the whole test process; no other test uses the marked values.
+/// Of the whole test process; no other test uses the marked values.
 #[tokio::test]
 async fn no_log_shows_a_password_address_or_name() {
     let log = Log::default();
@@ -110,7 +110,7 @@ async fn no_log_shows_a_password_address_or_name() {
     }
 }
 
-/// Every value of every table, as text.
+/// As text.
 async fn dump(world: &World) -> String {
     let backend = world.db.get_database_backend();
     let tables = match backend {

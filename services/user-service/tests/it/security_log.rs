@@ -28,7 +28,7 @@ async fn security_events_are_logged_with_ids_and_without_secrets() {
         .with(Targets::new().with_target("security", tracing::Level::TRACE))
         .with(lines);
     // With a single subscriber, tracing asks the first thread that reaches a log statement whether it is wanted, and
-    // caches the answer; that may be another test's thread. With two, each is asked.
+    // caches the answer. With two, each is asked.
     let _second = Dispatch::new(tracing_subscriber::registry());
     let (user_id, tokens) = go_through_it().with_subscriber(subscriber).await;
 
@@ -55,7 +55,7 @@ async fn security_events_are_logged_with_ids_and_without_secrets() {
     assert!(tokens.iter().all(|token| !log.contains(token)));
 }
 
-/// Causes every kind of line at least once. Returns the user's id and the issued tokens.
+/// Every kind of line at least once. Returns the user's id and the issued tokens.
 async fn go_through_it() -> (String, Vec<String>) {
     let bench = Bench::new(StoreKind::Sqlite).await;
     let users = &bench.users;

@@ -41,13 +41,12 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(
     let reused = world.refresh(&first).await.unwrap_err();
     assert_eq!(reused.code(), Code::Unauthenticated);
     assert_eq!(reason(&reused), "REFRESH_TOKEN_INVALID");
-    // It is unknown who copied it, so the good one has ended as well.
+    // It is unknown who copied it.
     let ended = world
         .client()
         .refresh_token(exchange(&third.refresh_token))
         .await;
     assert_eq!(reason(&ended.unwrap_err()), "REFRESH_TOKEN_INVALID");
-    // Another session is not affected.
     assert!(world.refresh(&other).await.is_ok());
     world.stop().await;
 }
@@ -141,8 +140,8 @@ async fn a_token_lasts_thirty_days_and_a_session_ninety(
     assert!(refresh(&token).await.is_err());
 }
 
-/// Two interleaved transactions on PostgreSQL: one locks the session for its next token, the other ends it. If the
-/// first one locked the token instead, they would deadlock.
+/// One locks the session for its next token, the other ends it. If the first one locked the token instead, they would
+/// deadlock.
 #[tokio::test]
 async fn exchanging_a_token_and_ending_its_session_never_deadlock() {
     const SESSION: Uuid = Uuid::from_u128(7);
@@ -265,7 +264,6 @@ async fn users_see_their_sessions_and_end_them(
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert_eq!(reason(&refused), "SESSION_ENDED");
     }
-    // The token of a continued session names it.
     let refreshed = world.refresh(&second).await.unwrap();
     let listed = list(&world, &refreshed.access_token, 0).await.unwrap();
     assert!(listed.sessions[0].is_current && listed.sessions.len() == 1);

@@ -1,7 +1,6 @@
 //! Writes docs/asyncapi.json, the event catalogue as an AsyncAPI 3 document for programs.
 //!
-//! One channel per event: its routing key on its topic exchange. The payload is the text of the proto file, the only
-//! definition of its form.
+//! One channel per event: its routing key on its topic exchange. The payload is the text of the proto file.
 
 use anyhow::{Context as _, Result};
 use contracts::{EVENTS, EventInfo};

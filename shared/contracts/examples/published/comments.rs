@@ -11,7 +11,6 @@ pub(crate) fn of_field(field: &FieldDescriptor) -> String {
     at(&field.parent_message().parent_file(), field.path())
 }
 
-/// The paragraphs of the comment at `path`, one per line.
 fn at(file: &FileDescriptor, path: &[i32]) -> String {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     let location =

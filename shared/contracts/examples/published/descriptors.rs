@@ -1,6 +1,5 @@
-//! The descriptor set for clients that do not use reflection.
-//!
-//! It adds the messages of error details (without them a client shows bytes) and the health service.
+//! The descriptor set for clients that do not use reflection, with the health service and the messages of error
+//! details, without which a client shows bytes.
 
 use std::collections::HashSet;
 
@@ -12,7 +11,7 @@ use prost_types::FileDescriptorSet;
 pub(crate) fn write() -> Result<Vec<u8>> {
     let ours = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
     let mut named: HashSet<String> = names(&ours).collect();
-    // Sets are merged by appending their bytes. Re-encoding would drop our options.
+    // Sets are merged by appending: re-encoding would drop our options.
     let mut set = FILE_DESCRIPTOR_SET.to_vec();
     for others in [
         tonic_types::pb::FILE_DESCRIPTOR_SET,
@@ -32,7 +31,7 @@ pub(crate) fn write() -> Result<Vec<u8>> {
     Ok(set)
 }
 
-/// The import path. The crates that contain these files use the bare file names.
+/// The crates that contain these files use the bare file names.
 fn path(name: &str) -> &str {
     match name {
         "status.proto" => "google/rpc/status.proto",

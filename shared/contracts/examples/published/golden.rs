@@ -1,8 +1,7 @@
-//! Checks that this release still reads every event that was ever released, as the release that wrote it did.
+//! Checks that this release still reads every released event as the release that wrote it did.
 //!
 //! Each sample is kept as bytes and as JSON. A new field adds a new version of the sample; older ones stay, because
-//! such events are still in queues and tables. Samples are read with the generated types, as services do, not through
-//! reflection.
+//! such events are still in queues and tables. Samples are read with the generated types, as in services.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ use prost_reflect::{
 };
 use serde_json::Value as Json;
 
-/// Writes a sample of each event whose fields have changed, and returns the names of the new samples.
+/// Writes a sample of each changed event, and returns the names of the new samples.
 pub(crate) fn keep(pool: &DescriptorPool, folder: &Path) -> Result<Vec<String>> {
     fs::create_dir_all(folder)?;
     let mut kept = Vec::new();
@@ -39,7 +38,7 @@ pub(crate) fn keep(pool: &DescriptorPool, folder: &Path) -> Result<Vec<String>> 
     Ok(kept)
 }
 
-/// Returns how many samples are read as expected. An event that was never released has none.
+/// Returns the number of samples that are read as expected. An unreleased event has none.
 pub(crate) fn check(pool: &DescriptorPool, folder: &Path) -> Result<usize> {
     let mut checked = 0;
     for event in EVENTS {
@@ -89,7 +88,7 @@ fn json(message: &DynamicMessage) -> Result<Json> {
     Ok(serde_json::to_value(message)?)
 }
 
-/// Every field has a value other than its default, so that a lost field shows.
+/// No field has its default, so that a lost field shows.
 fn sample(message: &MessageDescriptor) -> DynamicMessage {
     let mut sample = DynamicMessage::new(message.clone());
     for field in message.fields() {

@@ -1,8 +1,7 @@
 //! Writes and checks what the contracts publish: `cargo xtask contracts`, `cargo xtask descriptors`.
 //!
-//! `docs` writes the event catalogue, the AsyncAPI document and the service config for clients. `release` stores the
-//! descriptor set and, for each event, bytes that every later release must read. `check` compares all of it with the
-//! proto files.
+//! `docs` writes the event catalogue, the AsyncAPI document and the service config. `release` stores the descriptor set
+//! and bytes of each event, which every later release must read. `check` compares all of it with the proto files.
 
 #![forbid(unsafe_code)]
 #![expect(

@@ -1,7 +1,6 @@
 //! Writes proto/service_config.json, the gRPC service config for clients: it retries the calls that are safe to repeat.
-//!
-//! A read changes nothing. A write with a `request_id` has one effect, however often it is repeated. All other calls
-//! are left out, so a client never repeats them by itself.
+//! These are reads, and writes with a `request_id`, which have one effect. A client never repeats other calls by
+//! itself.
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 

@@ -1,4 +1,4 @@
-//! The forms of a text, and how a wrong one is described.
+//! The forms of a text.
 
 /// The allowed characters of a text.
 #[doc(hidden)]
@@ -6,19 +6,17 @@
 pub enum Form {
     Any,
     Uuid,
-    /// No control characters: such a text goes into one line of a mail.
+    /// No control characters: the text goes into one line of a mail.
     OneLine,
-    /// As `OneLine`, but surrounding space may contain control characters, because the reader removes it.
+    /// As `OneLine`, but surrounding space may contain control characters: the reader removes it.
     PaddedLine,
-    /// No control characters except line breaks and tabs. Others do not belong in text for people, and PostgreSQL
-    /// cannot store NUL.
+    /// No control characters except line breaks and tabs: PostgreSQL cannot store NUL.
     Lines,
 }
 
-/// What is wrong with the form of `text`, if anything.
 pub(super) fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
     let is_break = |character| matches!(character, '\n' | '\r' | '\t');
-    // The characters that `\s` matches in a pattern.
+    // The characters of `\s`.
     let trimmed = text.trim_matches(['\t', '\n', '\u{c}', '\r', ' ']);
     match form {
         Form::Uuid if !is_uuid_text(text) => Some("must be a UUID in lower case with hyphens"),

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// What `check` finds, as text.
 fn found(check: impl FnOnce(&mut Findings)) -> Vec<String> {
     let mut findings = Findings::default();
     check(&mut findings);

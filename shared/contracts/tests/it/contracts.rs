@@ -1,5 +1,4 @@
-//! The crate from the view of services: the events' constants, the descriptor set with its options, and the redacted
-//! `Debug`.
+//! The crate from the view of services: constants, descriptor set with options, redacted `Debug`.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +27,7 @@ fn the_events_of_one_aggregate_are_siblings() -> anyhow::Result<()> {
     let described = described()?;
     assert_siblings::<UserCreated>(&described);
     assert_siblings::<OrderShipped>(&described);
-    // A timer has its own sequence of versions.
+    // A timer has its own versions.
     assert_siblings::<ExpiryElapsed>(&described);
     assert_eq!(ExpiryElapsed::SIBLINGS, [ExpiryElapsed::full_name()]);
     Ok(())
@@ -64,7 +63,7 @@ fn the_descriptor_set_keeps_options_comments_and_imports() -> anyhow::Result<()>
     Ok(())
 }
 
-/// It is written by hand, because the engine knows no contract of a service.
+/// The engine knows no contract of a service, so it is written by hand.
 #[test]
 fn a_checkpoint_is_encoded_as_its_proto_says() {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
@@ -164,7 +163,7 @@ fn a_request_is_checked_by_its_annotations_at_every_depth() {
     assert_eq!(found, expected);
 }
 
-/// An event, from the descriptors or from the catalogue.
+/// From the descriptors or from the catalogue.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Described {
     type_name: String,
@@ -190,7 +189,6 @@ impl From<&EventInfo> for Described {
     }
 }
 
-/// Every message that has the event option.
 fn described() -> anyhow::Result<BTreeSet<Described>> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
     let extension = pool

@@ -11,12 +11,11 @@ const USER_EVENTS: &str = "angarium/user/v1/user_events.proto";
 const USER_DELETED: &str = r#"exchange: "user_events" aggregate: "user" routing_key: "user.deleted" aggregate_id_field: "user_id""#;
 const USER_ID: &str = "string user_id = 1;";
 
-/// The mistakes that the build reports for these files.
 fn mistakes(files: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
     Ok(events::read(&compile(files)?).err().unwrap_or_default())
 }
 
-/// Asserts that the build reports exactly one mistake for a file of events with this body, with its place.
+/// Exactly one mistake, with its place.
 fn assert_refused(body: &str, message: &str, what: &str) -> anyhow::Result<()> {
     let mistakes = mistakes(&[(EVENTS, body)])?;
     let [mistake] = mistakes.as_slice() else {
@@ -75,7 +74,7 @@ fn an_event_that_names_no_aggregate_is_refused() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Its version would be missing in the queue of a consumer that binds `user.#`, so `UserDeleted` would wait for it.
+/// `UserDeleted` would wait for its version in a queue that binds `user.#`.
 #[test]
 fn an_event_with_another_aggregates_routing_key_is_refused() -> anyhow::Result<()> {
     let changed = r#"exchange: "user_events" aggregate: "user" routing_key: "password.changed" aggregate_id_field: "user_id""#;
@@ -271,7 +270,7 @@ fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Resul
     )
 }
 
-/// At any depth: otherwise the history would keep personal data that no code erases.
+/// Otherwise the history would keep personal data that no code erases.
 #[test]
 fn sensitive_fields_without_a_person_are_refused() -> anyhow::Result<()> {
     let own = event(

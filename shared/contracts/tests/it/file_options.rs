@@ -1,4 +1,4 @@
-//! The options for generated code give the same names with plain protoc and with buf, in every language.
+//! The options give the same names with plain protoc and with buf, in every language.
 
 use contracts::FILE_DESCRIPTOR_SET;
 use prost_reflect::DescriptorPool;
@@ -46,7 +46,7 @@ fn every_service_brings_the_details_of_its_errors() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `UserServiceProto` for `angarium/user/v1/user_service.proto`, as buf's managed mode names it.
+/// As buf's managed mode names it.
 fn outer_class(file: &str) -> String {
     let (_, name) = file.rsplit_once('/').unwrap_or(("", file));
     let words = name.trim_end_matches(".proto").split('_');

@@ -9,7 +9,7 @@ mod sensitive_fields;
 mod service_config;
 mod validation_rules;
 
-// Modules of the build script: tests cannot reach them otherwise.
+// Tests cannot reach modules of the build script otherwise.
 #[path = "../../build/checks.rs"]
 mod checks;
 #[path = "../../build/event_checks.rs"]

@@ -1,4 +1,4 @@
-//! Compiles small protos from tests together with our options and the annotations of `buf.validate`.
+//! Compiles small protos of tests together with our options and `buf.validate`.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 const OPTIONS: &str = include_str!("../../../../proto/angarium/event/v1/event.proto");
 const VALIDATE: &str = include_str!("../../../../third_party/proto/buf/validate/validate.proto");
 
-/// Compiles files given as (name, body). Syntax, package (from the folder) and the imports of the options are added to
-/// the body.
+/// Files are given as (name, body). Adds syntax, package (from the folder) and the imports of the options.
 pub(crate) fn compile(files: &[(&str, &str)]) -> anyhow::Result<DescriptorPool> {
     let mut sources = Sources(BTreeMap::from([
         (
@@ -40,7 +39,6 @@ pub(crate) fn compile(files: &[(&str, &str)]) -> anyhow::Result<DescriptorPool> 
     Ok(compiler.descriptor_pool())
 }
 
-/// An event message with these options and fields.
 pub(crate) fn event(name: &str, options: &str, fields: &str) -> String {
     format!("message {name} {{ option (angarium.event.v1.event) = {{ {options} }}; {fields} }}\n")
 }

@@ -1,4 +1,4 @@
-//! What the build generates for sensitive fields, and which messages it refuses because it cannot redact them.
+//! What the build generates for sensitive fields, and which messages it refuses.
 
 use crate::protos::compile;
 use crate::redaction;

@@ -1,5 +1,5 @@
-//! The retry policy in `proto/service_config.json`: clients can read it, and it retries exactly the calls that are safe
-//! to repeat.
+//! Clients can read the retry policy in `proto/service_config.json`, and it retries exactly the calls that are safe to
+//! repeat.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn service_config() -> Value {
     serde_json::from_str(SERVICE_CONFIG).unwrap()
 }
 
-/// The entries that name methods. The first entry applies to all others.
+/// The first entry applies to methods without one.
 fn methods(config: &Value) -> Vec<&Value> {
     let all = config["methodConfig"].as_array().unwrap();
     all.iter().skip(1).collect()
@@ -28,7 +28,7 @@ fn every_call_waits_for_a_connection_and_no_other_default_holds() {
     }
 }
 
-/// A read changes nothing. A write with a `request_id` has one effect, however often it is repeated.
+/// A read, or a write with a `request_id`.
 fn is_safe_to_repeat(method: &MethodDescriptor) -> bool {
     let is_read = ["Get", "List", "Watch"]
         .iter()

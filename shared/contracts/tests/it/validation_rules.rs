@@ -1,4 +1,4 @@
-//! What the build generates for the rules of a request, and which rules it refuses because it cannot check them.
+//! What the build generates for the rules of a request, and which rules it refuses.
 
 use crate::protos::compile;
 use crate::validation;
@@ -7,7 +7,6 @@ const FILE: &str = "angarium/order/v1/order.proto";
 const SERVICE: &str =
     "service OrderService { rpc Ask(Request) returns (Answer); } message Answer {}\n";
 
-/// The body of a file in which callers send `Request`.
 fn request(fields: &str) -> String {
     format!("{SERVICE} message Request {{ {fields} }}\n")
 }
@@ -18,7 +17,7 @@ fn generated(body: &str) -> anyhow::Result<String> {
     Ok(validation::to_rust(&messages))
 }
 
-/// Asserts that the build reports exactly one mistake for this file, with its place.
+/// Exactly one mistake, with its place.
 fn assert_refused(body: &str, at: &str, what: &str) -> anyhow::Result<()> {
     let read = validation::read(&compile(&[(FILE, body)])?);
     let mistakes = read.err().unwrap_or_default();

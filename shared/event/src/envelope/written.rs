@@ -37,7 +37,7 @@ impl Envelope {
             set(headers, headers::TIME, time);
         }
         if let Some(version) = self.aggregate_version {
-            // Padded, because the extension's values are compared as text.
+            // Padded: the extension's values are compared as text.
             set(headers, headers::SEQUENCE, format!("{version:019}"));
         }
         if let Some(parent) = &self.trace.traceparent {

@@ -12,17 +12,15 @@ pub struct Caller {
     pub user_id: Uuid,
     /// The user's rights.
     pub role: Role,
-    /// The session of the token. `None` in a token of an older release. Only the user service knows whether the session
-    /// still exists.
+    /// The session of the token. `None` in a token of an older release. Only the user service knows whether it still
+    /// exists.
     pub session_id: Option<Uuid>,
-    /// Whether the user had shown, when the token was issued, that the address is their own. `None` in a token of a release that did
-    /// not say it.
+    /// Whether the user's address was verified when the token was issued. `None` in a token of an older release.
     pub email_verified: Option<bool>,
 }
 
 impl Caller {
-    /// Whether the token says that the address is not verified. A token of an older release says nothing and counts as
-    /// verified.
+    /// Whether the address is not verified. A token of an older release counts as verified.
     pub fn is_unverified(self) -> bool {
         self.email_verified == Some(false)
     }
@@ -37,8 +35,8 @@ impl Caller {
         (!self.is_admin()).then_some(self.user_id)
     }
 
-    /// Checks that the caller may name this user in a request. Compares text, before the request is validated: a caller
-    /// without the right learns no other violation.
+    /// Checks that the caller may name this user in a request. Compares text, before validation: a caller without the
+    /// right learns no other violation.
     pub fn may_name(self, user_id: &str) -> Result<(), Status> {
         if self.is_admin() || user_id == self.user_id.to_string() {
             return Ok(());
@@ -55,7 +53,7 @@ pub enum Role {
     User,
     /// All data, but not what operators do.
     Admin,
-    /// What keeps the services going: nothing of what belongs to others, but all stored events.
+    /// Keeps the services going: nothing that belongs to others, but all stored events.
     Operator,
 }
 

@@ -6,18 +6,16 @@ use tonic::Status;
 use super::{Access, Caller, Refusal, Role, Verifier};
 use crate::status;
 
-/// The access rules, by the full names of methods such as `angarium.user.v1.UserService/GetUser`. Other methods are not
-/// served.
+/// The access rules, by full method names such as `angarium.user.v1.UserService/GetUser`. Other methods are not served.
 pub type Rules = &'static [(&'static str, Access)];
 
-/// Supervisors and tools that probe or explore a server have no token. These services show no secrets.
+/// Supervisors and tools that probe a server have no token. These services show no secrets.
 const ALWAYS_PUBLIC: [&str; 3] = [
     "grpc.health.v1.Health/",
     "grpc.reflection.v1.ServerReflection/",
     "grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The methods of those services.
 const ALWAYS_SERVED: [&str; 5] = [
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/List",
@@ -26,7 +24,7 @@ const ALWAYS_SERVED: [&str; 5] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Whether the server has this method. Any other name is the caller's invention.
+/// Any other name is the caller's invention.
 pub(crate) fn has_method(rules: &[Rules], method: &str) -> bool {
     let mut all = rules.iter().copied().flatten();
     ALWAYS_SERVED.contains(&method) || all.any(|(name, _)| *name == method)
@@ -39,11 +37,10 @@ pub struct Guard {
     verifier: Verifier,
 }
 
-/// The answer to a refused call.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: Status,
-    /// Whether the status counts as a failure of the service. Forged tokens must not cause an alert.
+    /// Whether it counts as a failure of the service. Forged tokens must not cause an alert.
     pub(super) is_fault: bool,
 }
 
@@ -65,7 +62,7 @@ impl Guard {
         }
     }
 
-    /// And these: of what every service serves.
+    /// Adds the rules of what every service serves.
     #[must_use]
     pub fn with(mut self, rules: Rules) -> Self {
         self.rules.push(rules);
@@ -76,7 +73,6 @@ impl Guard {
         self.rules.clone()
     }
 
-    /// The caller, if the method needs one.
     pub(super) async fn admit(
         &self,
         method: &str,

@@ -1,6 +1,5 @@
-//! The table `angarium_verification_key`: the public keys that a service knows, shared by its replicas.
-//!
-//! Each service has it in its own database, filled by key announcements. Nothing in it is secret.
+//! The table `angarium_verification_key` in each service's database: public keys from announcements, shared by the
+//! replicas.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use store::sql;
@@ -15,11 +14,11 @@ pub struct VerificationKey {
     pub key_id: String,
     /// The public key.
     pub public_key: [u8; KEY_BYTES],
-    /// From this time on, its tokens are invalid.
+    /// Its tokens are invalid from this time on.
     pub expires_at_ms: i64,
 }
 
-/// Stores `key`. An existing key only gets the new expiry: an attacker who can publish keys cannot replace a known one.
+/// Stores `key`. An existing key only gets the new expiry: an attacker who can publish keys cannot replace it.
 pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(), DbErr> {
     let values: [Value; 3] = [
         key.key_id.as_str().into(),
@@ -36,9 +35,9 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
     Ok(())
 }
 
-/// As [`learn`], from an announcement that the issuer made at `announced_at_ms`. An announcement contains all keys that
-/// sign by then, so no other key has signed an older token. The last arrived announcement counts, even if an earlier
-/// one has a later time: a wrong clock wrote that one.
+/// As [`learn`], from an announcement made at `announced_at_ms`. It contains all keys that sign by then, so no other
+/// key has signed an older token. The last arrived announcement counts, even if an earlier one has a later time: a
+/// wrong clock wrote that one.
 pub async fn hear(
     db: &impl ConnectionTrait,
     key: &VerificationKey,
@@ -54,14 +53,14 @@ pub async fn hear(
     Ok(())
 }
 
-/// The query (see [`store::sql`]) for the wait before this service requests the keys: null (never) with a valid key,
-/// zero (now) without one.
+/// The query (see [`store::sql`]) for the wait before this service requests keys: null (never) with a valid key, zero
+/// (now) without one.
 pub fn missing_in_ms() -> &'static str {
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM angarium_verification_key WHERE expires_at > {time}) THEN NULL
      ELSE cast(0 as bigint) END"
 }
 
-/// All keys, also expired ones, each with the time of its last announcement.
+/// Includes expired ones; each with the time of its last announcement.
 pub(super) async fn all(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {

@@ -1,7 +1,7 @@
 //! The layer that checks every call with the guard, and applies the rate limit of its caller.
 //!
-//! A call with a valid token counts for its user, any other call for its address, whether or not it needs a token: so
-//! guessing tokens is limited as well.
+//! A call with a valid token counts for its user, any other call for its address: so guessing tokens is limited as
+//! well.
 
 use std::convert::Infallible;
 use std::future::Future;

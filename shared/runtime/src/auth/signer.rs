@@ -7,7 +7,7 @@ use super::keys::VerificationKey;
 use super::token::{self, Claims, LIFETIME};
 use super::{Caller, KEY_BYTES};
 
-/// A key pair that signs tokens. No `Debug` shows the private half.
+/// A key pair that signs tokens. No `Debug`: it would show the private half.
 pub struct Signer {
     key_id: String,
     pair: Ed25519KeyPair,
@@ -34,7 +34,7 @@ pub fn new_private_key() -> Option<Vec<u8>> {
 }
 
 impl Signer {
-    /// With a private key from [`new_private_key`]. Tokens name it by `key_id`.
+    /// With a private key from [`new_private_key`].
     ///
     /// # Errors
     /// If the key is invalid.

@@ -1,8 +1,7 @@
 //! Access tokens: JWTs signed with Ed25519, in the only form that we issue.
 //!
-//! The format has many more variants, and most attacks use them. So this code accepts one algorithm, one issuer and one
-//! audience, and refuses everything else before it reads the claims. A library would support all variants, and add a
-//! second crypto provider to the process.
+//! Most attacks use the format's other variants. So this code accepts one algorithm, issuer and audience, and refuses
+//! everything else before it reads the claims. A library would support all variants, and add a second crypto provider.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ const ALGORITHM: &str = "EdDSA";
 const ISSUER: &str = "angarium";
 const AUDIENCE: &str = "angarium";
 
-/// The first part of a token. Other fields (`crit`, `jku`, `jwk` …) are refused.
+/// Other fields (`crit`, `jku`, `jwk` …) are refused.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -36,7 +35,6 @@ struct Header {
     typ: Option<String>,
 }
 
-/// The second part of a token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Claims {
     pub(super) iss: String,
@@ -56,7 +54,6 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// The claims for `caller`.
     pub(super) fn of(caller: Caller, issued_at_s: i64) -> Self {
         Self {
             iss: ISSUER.to_owned(),
@@ -72,7 +69,6 @@ impl Claims {
         }
     }
 
-    /// The caller, if the claims are valid at `now_s`.
     fn caller(&self, now_s: i64) -> Result<Caller, Refusal> {
         if self.iss != ISSUER || self.aud != AUDIENCE {
             return Err(Refusal::Foreign);
@@ -125,8 +121,8 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// The issue time in the token, if everything except the signature is valid at `now_ms`. Not trusted; it only
-    /// decides how the token is refused.
+    /// The issue time, if everything except the signature is valid at `now_ms`. Not trusted; it only decides how the
+    /// token is refused.
     pub(super) fn claims_to_be_of_ms(&self, now_ms: i64) -> Option<i64> {
         let claims: Claims = serde_json::from_slice(&self.claims).ok()?;
         claims.caller(now_ms.div_euclid(1000)).ok()?;
@@ -135,7 +131,6 @@ impl<'a> Unverified<'a> {
         is_ours.then_some(claims.iat.saturating_mul(1000))
     }
 
-    /// Accepts the token if it is signed with `public_key`.
     pub(super) fn verify(self, public_key: &[u8], now_ms: i64) -> Result<Caller, Refusal> {
         UnparsedPublicKey::new(&ED25519, public_key)
             .verify(self.signed.as_bytes(), &self.signature)
@@ -146,7 +141,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// The signed part: header and claims.
+/// Header and claims.
 pub(super) fn unsigned(key_id: &str, claims: &impl Serialize) -> Result<String, serde_json::Error> {
     let header = Header {
         alg: ALGORITHM.to_owned(),
@@ -158,7 +153,6 @@ pub(super) fn unsigned(key_id: &str, claims: &impl Serialize) -> Result<String, 
     Ok(format!("{header}.{claims}"))
 }
 
-/// Appends the signature.
 pub(super) fn signed(unsigned: &str, signature: &[u8]) -> String {
     format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

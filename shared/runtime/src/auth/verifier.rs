@@ -1,8 +1,8 @@
 //! Verifies tokens with the keys of the table, cached in memory.
 //!
 //! The table is read again if a token names an unknown key, so that a new key counts on every replica, and
-//! periodically, so that a deleted key stops counting. Invented key ids cost at most a few small queries a second.
-//! While the database is unavailable, the cached keys continue to count.
+//! periodically, so that a deleted key stops counting. Invented key ids cost at most a few queries a second. Without
+//! the database, the cached keys continue to count.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,11 +19,11 @@ use super::refusal::Refusal;
 use super::token::{LEEWAY, Unverified};
 use crate::clock::{Clock, millis};
 
-/// The minimum pause between two reads, for any number of unknown keys.
+/// For any number of unknown keys.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
-/// The time limit of a read. A silent link must not block waiting calls until their deadline.
+/// A silent link must not block waiting calls until their deadline.
 const LONGEST_READ: Duration = Duration::from_secs(2);
-/// The shortest time between two log lines about unknown keys.
+/// Between two log lines about unknown keys.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// How long a deleted key may continue to count.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -37,24 +37,21 @@ pub struct Verifier {
 struct Inner {
     db: Database,
     clock: Arc<dyn Clock>,
-    /// Whether every key is in the table before it signs.
+    /// Every key is in the table before it signs.
     is_issuer: bool,
     keys: RwLock<Known>,
-    /// When the log last reported tokens of unknown keys.
     last_warning: Mutex<Option<Instant>>,
-    /// Held during a read: one task reads, the others wait for its result.
+    /// One task reads, the others wait for its result.
     last_read: Mutex<Option<Read>>,
 }
 
-/// The contents of the table at the last read.
+/// The table at the last read.
 #[derive(Default)]
 struct Known {
     keys: HashMap<String, VerificationKey>,
-    /// The times of the announcements.
     announced_at_ms: Vec<i64>,
 }
 
-/// The time of the last read, and whether it succeeded.
 #[derive(Clone, Copy)]
 struct Read {
     at: Instant,
@@ -67,8 +64,8 @@ impl Verifier {
         Self::with(db, clock, false)
     }
 
-    /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a
-    /// token with any other key is forged.
+    /// As [`new`](Self::new), for the issuer of the tokens: each key is in its table before it signs, so a token with
+    /// any other key is forged.
     pub fn of_issuer(db: Database, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, true)
     }
@@ -112,7 +109,7 @@ impl Verifier {
         token.verify(&key.public_key, now_ms)
     }
 
-    /// One line a minute for any number of such tokens: forged tokens must not fill the log.
+    /// Forged tokens must not fill the log.
     async fn warn_now_and_then(&self) {
         let mut last = self.inner.last_warning.lock().await;
         if last.is_some_and(|last| last.elapsed() < WARNING_PAUSE) {
@@ -161,8 +158,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether the token's key may be one that this service has not received: the token is newer than the last
-    /// announcement, or there was none. An announcement from the future has a wrong time and proves nothing.
+    /// Whether this service may not have received the key yet: the token is newer than the last announcement, or there
+    /// was none. An announcement from the future has a wrong time and proves nothing.
     fn may_be_announced_later(&self, token: &Unverified<'_>, now_ms: i64) -> bool {
         if self.is_issuer {
             return false;

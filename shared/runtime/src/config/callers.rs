@@ -1,4 +1,4 @@
-//! The share of each caller of a gRPC server: of the calls in progress, and of the bytes of requests.
+//! The share of each caller of a gRPC server: calls in progress, and bytes of requests.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use super::grpc::HEADING;
 
 const MAX_IN_FLIGHT: usize = 512;
 const MAX_REQUEST_MEMORY: usize = 32 << 20;
-/// The default share of one address: a quarter of the calls, because many people may use one address.
+/// A quarter of the calls: many people may use one address.
 const SHARE_OF_ADDRESS: usize = 4;
-/// The default share of one user: an eighth of the calls.
+/// An eighth of the calls.
 const SHARE_OF_USER: usize = 8;
 /// The headers of a request, in addition to its message.
 const BESIDE_MESSAGE: usize = 32 << 10;
@@ -93,7 +93,6 @@ impl CallerArgs {
             (1, defaults.max_in_flight_per_user),
             problems,
         );
-        // Enough for one request of any size.
         let one = max_request_bytes + BESIDE_MESSAGE;
         let memory = match self.grpc_max_request_memory {
             None => Some(defaults.max_request_memory),
@@ -237,7 +236,6 @@ mod tests {
                 assert!(refused[0].contains(&variable), "{refused:?}");
             }
         }
-        // Less than one request.
         assert!(checked(&["--grpc-max-request-memory=1000"]).is_err());
     }
 

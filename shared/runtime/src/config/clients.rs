@@ -106,13 +106,13 @@ impl ClientArgs {
 /// The limits of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// Maximum number of open connections.
+    /// Open connections.
     pub max_connections: usize,
-    /// Maximum number of open connections from one address (IPv6: one network). `None`: no limit.
+    /// Open connections from one address (IPv6: one network). `None`: no limit.
     pub max_connections_per_address: Option<usize>,
-    /// The age limit of a connection, ± 10 %: clients that connect together must not reconnect together.
+    /// ± 10 %: clients that connect together must not reconnect together.
     pub connection_age: Duration,
-    /// The interval of keepalive pings to a silent client.
+    /// Between keepalive pings to a silent client.
     pub keepalive: Duration,
     /// Calls per second of each caller, except health. `None`: no limit.
     pub calls_per_second: Option<NonZeroU32>,

@@ -10,7 +10,7 @@ use super::Problems;
 
 const EXPECTED_URL: &str = "postgres://user:password@host/database or sqlite://path/to/file.db";
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Database";
 
 /// Flags and variables of the database. No `Debug`: the URL is a secret.

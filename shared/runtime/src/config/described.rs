@@ -1,6 +1,6 @@
-//! The settings of a process, for its log: each with its value and its source, and variables that look like a misspelt setting.
+//! The settings of a process, for its log: values, sources, and variables that look like a misspelt setting.
 //!
-//! Guarantee: of a secret only the address in a URL is shown, and that only where nothing in it can be part of a password.
+//! Guarantee: of a secret only the address in a URL is shown, if nothing in it can be part of a password.
 
 use std::ffi::{OsStr, OsString};
 
@@ -10,7 +10,6 @@ use url::Url;
 
 use super::Problems;
 
-/// Variables that OpenTelemetry's SDK reads.
 const OPENTELEMETRY: [&str; 14] = [
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -51,7 +50,7 @@ struct Misspelt {
 }
 
 impl Described {
-    /// Reads `matches` of `command`. `variables` are the names in the environment.
+    /// `variables`: names in the environment.
     pub(super) fn of(
         command: &Command,
         matches: &ArgMatches,
@@ -77,7 +76,7 @@ impl Described {
         }
     }
 
-    /// Logs the given settings, defaults at debug level only, and probable misspellings.
+    /// Logs settings, defaults at debug level only, and probable misspellings.
     pub fn log(&self) {
         for Setting {
             name,
@@ -121,7 +120,7 @@ fn setting(
     let value = if secrets.contains(&id) {
         address(&value)
     } else if value.contains('@') {
-        // No log contains an e-mail address.
+        // No e-mail addresses in logs.
         "(not shown)".to_owned()
     } else {
         value
@@ -138,7 +137,7 @@ fn variable(arg: &Arg) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The address in a URL. A malformed URL may have a part of its password in any other place.
+/// A malformed URL may have a part of its password in any other place.
 fn address(secret: &str) -> String {
     let shown = || {
         let mut url = Url::parse(secret).ok()?;

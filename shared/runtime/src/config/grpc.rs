@@ -13,7 +13,7 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 const MAX_STREAMS: u32 = 200;
 const MAX_IN_FLIGHT: usize = 512;
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 pub(super) const HEADING: &str = "gRPC server";
 
 /// Flags and variables of the gRPC server.
@@ -108,7 +108,7 @@ impl GrpcArgs {
             &self.grpc_deadline,
             (Duration::from_millis(1), Duration::from_secs(3600)),
         );
-        // 64 MiB is more than any sensible message needs, and does not endanger the process.
+        // More than any sensible message needs; does not endanger the process.
         let bytes = (1024, 64 << 20);
         let max_request_bytes = problems.number(
             "GRPC_MAX_REQUEST_BYTES",
@@ -132,7 +132,7 @@ impl GrpcArgs {
                 None
             }
         };
-        // The default shares depend on these two limits. If one is invalid, its problem is enough.
+        // If one of these limits is invalid, its problem is enough.
         let callers = self.callers.check(
             max_in_flight.unwrap_or(MAX_IN_FLIGHT),
             max_request_bytes.unwrap_or(MAX_REQUEST_BYTES),
@@ -160,16 +160,15 @@ impl GrpcArgs {
 pub struct GrpcConfig {
     /// The listening address; with port 0 the system chooses.
     pub listen: SocketAddr,
-    /// The upper limit of every client's deadline.
+    /// The limit of every client's deadline.
     pub deadline: Duration,
     /// For `max_decoding_message_size` of each generated server: the server as a whole cannot set it.
     pub max_request_bytes: usize,
     /// For `max_encoding_message_size` of each generated server.
     pub max_response_bytes: usize,
-    /// Maximum number of open calls on one connection.
+    /// Open calls on one connection.
     pub max_streams: u32,
-    /// Maximum number of calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`
-    /// immediately.
+    /// Calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`.
     pub max_in_flight: usize,
     /// Whether clients can list the methods.
     pub reflection: bool,
@@ -198,7 +197,7 @@ impl GrpcConfig {
         }
     }
 
-    /// The same limits on another address, for processes with several servers.
+    /// The same limits on another address.
     #[must_use]
     pub fn with_listen(&self, listen: SocketAddr) -> Self {
         Self {

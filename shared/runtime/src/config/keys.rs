@@ -1,7 +1,7 @@
 //! The keys of a deployment, which encrypt its secrets.
 //!
 //! In production, the start fails if a key is missing, well known, short or not random, or if two keys are equal. In
-//! development, a missing key is replaced by the well-known one, with a warning.
+//! development, the well-known key replaces a missing one, with a warning.
 
 use secrecy::SecretString;
 
@@ -13,7 +13,7 @@ const MIN_BYTES: usize = 32;
 const EXPECTED: &str =
     "at least 32 random bytes of its own, as `openssl rand -base64 48` makes them";
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
 /// Flags and variables of the key that encrypts a service's own secrets. No `Debug`: it is a secret.
@@ -38,8 +38,8 @@ impl SecretKeyArgs {
     }
 }
 
-/// Reports equal keys: with the key of one service, an attacker would have the key of the other. Two well-known keys
-/// are allowed: they are the defaults of development.
+/// Reports equal keys: an attacker with one service's key would have the other's. Two well-known keys are allowed, as
+/// the defaults of development.
 pub fn check_distinct(one: Option<&MasterKey>, other: Option<&MasterKey>, problems: &mut Problems) {
     let (Some(one), Some(other)) = (one, other) else {
         return;
@@ -60,7 +60,7 @@ pub fn master_key(
     mode: Mode,
     problems: &mut Problems,
 ) -> Option<MasterKey> {
-    // `given` may come from code, not from a flag, variable or file.
+    // It may come from code.
     let given = given.map(|secret| store::secret_of(&secret).to_owned());
     let given = given.filter(|secret| !secret.is_empty());
     let Some(given) = given else {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Problems;
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Lifecycle";
 
 /// Flags and variables of the lifecycle.

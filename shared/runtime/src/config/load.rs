@@ -1,8 +1,7 @@
 //! Reads flags and environment, takes secrets from files, and validates everything before anything starts.
 //!
-//! A secret has the same value from a file, a variable or a flag: a byte order mark and final line breaks are removed.
-//! Its file is read only if neither flag nor variable is given. Variable and file together are a mistake, because one
-//! of them would be ignored silently.
+//! A secret has the same value from each source: a byte order mark and final line breaks are removed. A file is read
+//! only without flag and variable. Variable and file together are a mistake: one would be ignored silently.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -36,11 +35,10 @@ impl ConfigError {
         }
     }
 
-    /// Prints help on stdout, and mistakes as log lines of `program`, in the configured format.
+    /// Prints help on stdout, and mistakes as log lines.
     pub fn print(&self, program: &str) {
         match self {
             Self::Asked(error) | Self::Usage(error) => {
-                // Without a terminal there is no reader.
                 let _ = error.print();
             }
             Self::Invalid(_, LogFormat::Human) => {
@@ -74,13 +72,11 @@ pub fn load_described<S: Settings>(
     load_with::<S>(args, &|name| std::env::var_os(name))
 }
 
-/// As [`load`], with the variables that name files from `environment`.
 fn load_with<S: Settings>(
     args: impl IntoIterator<Item = OsString>,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(S::Config, Described), ConfigError> {
     let mut problems = Problems::default();
-    // Flags are allowed before and after a subcommand.
     let mut command = S::command().mut_args(|arg| {
         let is_flag = !arg.is_positional();
         arg.global(is_flag)
@@ -104,7 +100,7 @@ fn load_with<S: Settings>(
     }
 }
 
-/// The log format, if it can be read; another setting may be the wrong one.
+/// Another setting may be the wrong one.
 fn format(matches: &ArgMatches) -> LogFormat {
     let given = matches.try_get_one::<String>("log_format").ok().flatten();
     match given.map(|format| format.trim()) {
@@ -113,7 +109,7 @@ fn format(matches: &ArgMatches) -> LogFormat {
     }
 }
 
-/// Falls back to the content of the file that `<VARIABLE>_FILE` names, and hides the value of `secret` in `--help`.
+/// Falls back to the file in `<VARIABLE>_FILE`, and hides the value of `secret` in `--help`.
 fn with_secret_file(
     command: clap::Command,
     secret: &'static str,

@@ -2,7 +2,7 @@
 
 use super::Problems;
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
 /// Flags and variables of the mode.
@@ -37,7 +37,7 @@ impl ModeArgs {
 /// Development or production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Starts without any settings. Its keys are public: they are in this repository.
+    /// Starts without any settings. Its keys are public.
     Development,
     /// Starts only with its own keys.
     Production,

@@ -12,17 +12,15 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<String>,
-    /// The files that secrets were read from, by variable.
+    /// Of secrets, by variable.
     files: BTreeMap<String, PathBuf>,
 }
 
 impl Problems {
-    /// Records that the value of `variable` is the content of `file`.
     pub(crate) fn read_from(&mut self, variable: String, file: PathBuf) {
         self.files.insert(variable, file);
     }
 
-    /// The file of the value of `variable`, if there is one.
     pub(crate) fn file_of(&self, variable: &str) -> Option<&Path> {
         self.files.get(variable).map(PathBuf::as_path)
     }
@@ -96,7 +94,7 @@ impl Problems {
         None
     }
 
-    /// Adds a wrong value. Not for secrets: the text contains the value.
+    /// Adds a wrong value. Not for secrets: it is shown.
     pub fn add(&mut self, setting: &str, raw: &str, expected: &str) {
         if raw.is_empty() {
             return self.missing(setting, expected);
@@ -121,7 +119,7 @@ impl Problems {
             .push(format!("{name}: not set or empty, expected {expected}"));
     }
 
-    /// Adds a mistake that is not about one value, as a whole sentence.
+    /// Adds a mistake that is not about one value, as a sentence.
     pub fn note(&mut self, sentence: impl Into<String>) {
         self.found.push(sentence.into());
     }
@@ -131,7 +129,7 @@ impl Problems {
         self.found.is_empty()
     }
 
-    /// The mistakes in the order in which they were found.
+    /// In the order in which they were found.
     pub fn into_sentences(self) -> Vec<String> {
         self.found
     }

@@ -5,11 +5,11 @@ use url::Url;
 
 use super::Problems;
 
-/// Without it, each start would log every migration, the existing schema and the set-up of OpenTelemetry.
+/// Without it, each start would log every migration and the set-up of OpenTelemetry.
 const DEFAULT_FILTER: &str =
     "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,opentelemetry=warn";
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Telemetry";
 
 /// Flags and variables of telemetry.

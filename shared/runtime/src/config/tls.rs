@@ -1,6 +1,6 @@
 //! The certificates of a gRPC server, and whether clients need one.
 //!
-//! In production, a server without a certificate starts only if a setting says that a proxy in front ends TLS.
+//! In production, a server without a certificate needs a setting that says that a proxy in front ends TLS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::grpc::HEADING;
 use super::{Mode, Problems};
 
-/// The interval of checks for new files. Issuers replace a certificate days before it expires.
+/// Issuers replace a certificate days before it expires.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Flags and variables of TLS.

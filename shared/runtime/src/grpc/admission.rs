@@ -1,8 +1,7 @@
-//! Admits a call when its request is complete: it takes a slot of the calls in progress, and keeps it until the last
-//! byte of its answer.
+//! Admits a call when its request is complete: it takes a slot, and keeps it until the last byte of its answer.
 //!
-//! A client that starts calls and does not complete them takes no slot and few bytes ([`Arrivals`]). Health and
-//! reflection have their own slots and a time limit: they need no login, so no client may block them for others.
+//! A client that does not complete its calls takes no slot and few bytes ([`Arrivals`]). Health and reflection need no
+//! login, so they have their own slots and a time limit.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -31,19 +30,18 @@ use crate::config::GrpcConfig;
 use crate::slots::{Full as NoSlot, Limits, Slot, Slots};
 use crate::status;
 
-/// When a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The largest request of health: a name.
+/// Health asks for a name.
 const LARGEST_PROBE: usize = 16 << 10;
 const PROBE_BYTES: usize = 4 << 20;
 const PROBE_BYTES_OF_ADDRESS: usize = 1 << 20;
-/// Clients that watch the health of a server use one call per connection.
+/// Watchers use one call per connection.
 const WATCHES: Limits = Limits {
     all: 512,
     of_address: Some(128),
     of_user: None,
 };
-/// People and their tools, a few at a time.
+/// People and their tools.
 const REFLECTIONS: Limits = Limits {
     all: 64,
     of_address: Some(16),
@@ -55,7 +53,6 @@ pub(super) struct AdmissionLayer {
     largest: usize,
     longest_watch: Duration,
     longest_reflection: Duration,
-    /// Methods with client streaming.
     streams: Arc<HashSet<String>>,
     arrivals: Arrivals,
     calls: Slots,
@@ -134,20 +131,16 @@ impl AdmissionLayer {
     }
 }
 
-/// An admitted call.
 struct Admission {
     parts: Parts,
     payload: Payload,
     slot: Option<Slot>,
     longest: Option<Duration>,
-    /// The bytes of the request.
     arrival: Option<Arrival>,
 }
 
 enum Payload {
-    /// The whole message.
     Message(Bytes),
-    /// Messages as they arrive.
     Stream(Body),
 }
 
@@ -220,7 +213,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let layer = self.layer.clone();
-        // The clone that was polled ready takes the call; the remaining one is polled again.
+        // The clone that was polled ready takes the call.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {

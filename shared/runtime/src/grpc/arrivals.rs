@@ -1,7 +1,7 @@
-//! The bytes of requests in memory: headers, and messages as they arrive, until the call has its answer.
+//! The bytes of requests in memory, until the call has its answer, limited in total and per address.
 //!
-//! They are limited in total and per address. If there is no room, the oldest incomplete requests are dropped. A client
-//! that completes its requests is not affected, even if others at its address start requests without end.
+//! Without room, the oldest incomplete requests are dropped. A client that completes its requests is not affected, even
+//! if others at its address do not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use tokio::sync::Notify;
 
 use crate::address::ClientAddress;
 
-/// The approximate memory of an open call, besides its headers and message.
+/// Approximate, besides headers and message.
 const OF_EACH_CALL: usize = 2048;
 
-/// There is no room for a request, or it was dropped for a newer one.
+/// No room for a request, or it was dropped for a newer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
-/// Counts the bytes. Clones share the counters.
+/// Clones share the counters.
 #[derive(Clone)]
 pub(super) struct Arrivals {
     all: usize,
@@ -29,7 +29,7 @@ pub(super) struct Arrivals {
 struct Held {
     bytes: usize,
     next: u64,
-    /// Addresses without an open request are not in it.
+    /// Only addresses with an open request.
     by_address: HashMap<ClientAddress, OfAddress>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Arrival {
     address: ClientAddress,
     number: u64,
     gives_way: Arc<Notify>,
-    /// The bytes of a complete request, which is not dropped for others.
+    /// A complete request is not dropped for others.
     complete: Option<usize>,
 }
 
@@ -65,7 +65,7 @@ impl Arrivals {
         }
     }
 
-    /// Registers a request with this many bytes of headers.
+    /// `headers`: in bytes.
     pub(super) fn begin(&self, address: ClientAddress, headers: usize) -> Result<Arrival, NoRoom> {
         let gives_way = Arc::new(Notify::new());
         let mut held = self.lock();
@@ -96,7 +96,6 @@ impl Arrivals {
 }
 
 impl Arrival {
-    /// Adds received bytes.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         let mut held = self.arrivals.lock();
         while held.bytes_of(self.address) + bytes > self.arrivals.of_address {
@@ -121,7 +120,7 @@ impl Arrival {
         self.gives_way.notified().await;
     }
 
-    /// The request is complete and keeps its room.
+    /// From now on, the request keeps its room.
     pub(super) fn complete(&mut self) -> Result<(), NoRoom> {
         let mut held = self.arrivals.lock();
         let of_address = held.by_address.get_mut(&self.address).ok_or(NoRoom)?;
@@ -142,7 +141,6 @@ impl Held {
         is_there.then_some(()).ok_or(NoRoom)
     }
 
-    /// The address with the most bytes among those with an incomplete request.
     fn largest(&self) -> Option<ClientAddress> {
         let addresses = self.by_address.iter();
         addresses

@@ -1,6 +1,5 @@
-//! Connections that the server closes because of their clients' behaviour: counted by reason, logged once a minute.
-//!
-//! The metric has no address: attackers must not make it grow.
+//! Connections that the server closes because of their clients' behaviour: counted by reason, logged once a minute. The
+//! metric has no address: attackers must not make it grow.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +8,9 @@ use std::time::{Duration, Instant};
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 
-/// The pause between log lines: a closed client usually returns immediately.
+/// Between log lines: a closed client usually returns immediately.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// Too many frames that belong to no call.
@@ -54,7 +52,6 @@ impl Closings {
         self.counter.add(1, &[reason]);
     }
 
-    /// Counts the closed connection, and logs it at most once per pause.
     pub(super) fn closed(&self, address: IpAddr, reason: Reason) {
         self.count(reason);
         let name = name(reason);

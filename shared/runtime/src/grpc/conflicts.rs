@@ -1,7 +1,7 @@
-//! Repeats a call after its transaction conflicted with another one, so that the client need not.
+//! Repeats a call after its transaction conflicted with another one.
 //!
-//! This is safe: the request is complete in memory, and the database has rolled the transaction back. On a database
-//! with `serializable` as its default, even unrelated calls conflict.
+//! This is safe: the request is complete in memory, and the database has rolled the transaction back. If its default is
+//! `serializable`, even unrelated calls conflict.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,12 +17,11 @@ use tower::{Service, ServiceExt as _};
 
 use crate::status::TRANSACTION_CONFLICT;
 
-/// The maximum number of attempts. After that, the client decides.
+/// Attempts; after that, the client decides.
 const ATTEMPTS: u32 = 6;
-/// The maximum pause before the second attempt, doubled before each further one.
+/// The maximum before the second attempt, doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The answer of `service` to this request.
 pub(super) async fn call<S>(
     service: S,
     parts: Parts,
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
     use crate::status;
 
-    /// How often a handler is called that conflicts this many times, and the client's answer.
+    /// How often a handler with this many conflicts is called, and the client's answer.
     async fn called(conflicts: u32, refusal: &Status) -> (u32, Code) {
         let calls = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&calls);

@@ -1,8 +1,8 @@
 //! The life of one connection: TLS if configured, HTTP/2, and its end.
 //!
 //! It ends when its client disconnects, does not read its answers, or sends too many control frames; when it is old;
-//! when the server drains; and immediately at the hard step. Old and draining connections get GOAWAY, and their calls
-//! in progress complete.
+//! when the server drains; and at the hard step. Old and draining connections get GOAWAY, and their calls in progress
+//! complete.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,10 +31,9 @@ use crate::config::GrpcConfig;
 
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_HEADER_BYTES: u32 = 16 << 10;
-/// How long calls in progress may continue on an old connection.
+/// For the calls in progress on an old connection.
 const AGE_GRACE: Duration = Duration::from_secs(30);
 
-/// Answers the calls of a connection.
 pub(super) trait Handler:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
@@ -53,16 +52,13 @@ impl<S> Handler for S where
 {
 }
 
-/// The two steps of the end of all connections.
 #[derive(Clone, Default)]
 pub(super) struct Ending {
     /// Accept no new calls.
     pub(super) drain: CancellationToken,
-    /// Close the remaining connections.
     pub(super) close: CancellationToken,
 }
 
-/// The settings for all connections.
 #[derive(Clone)]
 pub(super) struct Connection<S> {
     http: http2::Builder<TokioExecutor>,
@@ -101,8 +97,7 @@ impl<S: Handler> Connection<S> {
     }
 
     pub(super) async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        // Small answers must not wait for earlier acknowledgements. If the socket is already closed, the connection
-        // notices.
+        // Small answers must not wait for earlier acknowledgements. The connection notices a closed socket.
         let _ = socket.set_nodelay(true);
         let info = TcpConnectInfo {
             local_addr: socket.local_addr().ok(),
@@ -118,7 +113,6 @@ impl<S: Handler> Connection<S> {
         }
     }
 
-    /// The TLS handshake, with a time limit.
     async fn agree(
         &self,
         certificates: &Certificates,
@@ -153,7 +147,7 @@ impl<S: Handler> Connection<S> {
         let speaking = self.http.serve_connection(stream, answer);
         tokio::pin!(speaking);
         tokio::select! {
-            // A disconnected client, or a limit, is not an error of the server.
+            // Not an error of the server.
             _ = speaking.as_mut() => return,
             () = unread.overdue(self.patience) => {
                 self.closings.closed(peer.ip(), Reason::Unread);

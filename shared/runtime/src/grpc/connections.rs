@@ -1,7 +1,7 @@
 //! Accepts connections within the limits, and serves each in its own task.
 //!
-//! tonic's accept loop lacks what we need: a different age per connection, new certificates at run time, a limit over
-//! all connections, and an end that no client can delay.
+//! tonic's accept loop lacks a different age per connection, new certificates at run time, a limit over all
+//! connections, and an end that no client can delay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::slots::Slot;
 /// Without free file descriptors, `accept` fails immediately each time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `ending.drain`; returns when the last connection has ended.
+/// Returns when the last connection after `ending.drain` has ended.
 pub(super) async fn serve<S: Handler>(
     listener: TcpListener,
     connection: Connection<S>,
@@ -46,7 +46,7 @@ pub(super) async fn serve<S: Handler>(
             open.spawn(hold(place, connection.clone(), socket, peer));
         }
     }
-    // Clients that connect from now on must not wait for an answer.
+    // From now on, the system refuses clients.
     drop(listener);
     while let Some(ended) = open.join_next().await {
         noted(ended);
@@ -67,7 +67,7 @@ async fn failed(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// Panics of handlers are caught before they get here.
+/// Panics of handlers are caught earlier.
 fn noted(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection broke");

@@ -1,10 +1,9 @@
 //! Limits frames that belong to no call: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA and unknown
 //! ones.
 //!
-//! Each costs the server work and the client nothing, and the transport limits only some of them. A connection may
-//! always send a few, and more for each call that it starts and each part of an answer that it gets: clients answer
-//! these with WINDOW_UPDATE, and measure the link with PING. So a busy client never reaches the limit, and an idle one
-//! needs no more.
+//! Each costs the server work and the client nothing; the transport limits only some of them. A connection may send a
+//! few, and more for each call and each part of an answer: clients answer these with WINDOW_UPDATE, and measure the
+//! link with PING. So a busy client never reaches the limit.
 
 use std::io::{Error, IoSlice, Result};
 use std::pin::Pin;
@@ -15,16 +14,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 
-/// How many a connection may send at once without any call.
+/// At once, without any call.
 const BURST: f64 = 200.0;
-/// The rate after that. Keepalive pings come at most once a second.
+/// After that. Keepalive pings come at most once a second.
 const PER_SECOND: f64 = 20.0;
-/// For each part of an answer: two window updates, a ping, and one in reserve.
+/// Two window updates, a ping, and one in reserve.
 const FOR_EACH_FRAME: f64 = 4.0;
 /// A client's updates may be late by about this many frames.
 const MOST_EARNED: f64 = 10_000.0;
 
-/// How many control frames a client may still send.
+/// The control frames that a client may still send.
 struct Allowance {
     own: f64,
     earned: f64,
@@ -44,7 +43,6 @@ impl Allowance {
         self.earned = (self.earned + FOR_EACH_FRAME).min(MOST_EARNED);
     }
 
-    /// Whether the client may send one more.
     fn spend(&mut self, now: Instant) -> bool {
         if self.earned >= 1.0 {
             self.earned -= 1.0;
@@ -63,13 +61,13 @@ impl Allowance {
     }
 }
 
-/// A stream that fails when its client sends too many control frames.
+/// Fails when its client sends too many control frames.
 pub(super) struct Counted<IO, F> {
     stream: IO,
     received: Frames,
     sent: Frames,
     allowance: Allowance,
-    /// Called once, when the limit is reached.
+    /// Called once, at the limit.
     exceeded: Option<F>,
 }
 
@@ -200,7 +198,7 @@ mod tests {
         let now = Instant::now();
         let mut allowance = Allowance::new(now);
         for _ in 0..1000 {
-            // 200 calls arrive and are answered before the client reads.
+            // The client reads later.
             for _ in 0..200 * 4 {
                 allowance.earn();
             }

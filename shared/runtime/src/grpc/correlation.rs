@@ -1,6 +1,6 @@
-//! The id that connects everything that one request caused, in logs, events and answers.
+//! The id of everything that one request caused, in logs, events and answers.
 //!
-//! Callers may send their own. An id that cannot be logged and stored safely is replaced; the call is not refused.
+//! An id that cannot be logged and stored safely is replaced; the call is not refused.
 
 use http::{HeaderMap, HeaderValue};
 use tonic::Request;
@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrelationId(pub String);
 
-/// The correlation id of `request`; a new one if the request did not pass the server, as in tests.
+/// A new one if the request did not pass the server, as in tests.
 pub fn correlation_id<T>(request: &Request<T>) -> String {
     let known = request.extensions().get::<CorrelationId>();
     known.map_or_else(new_id, |id| id.0.clone())
@@ -31,7 +31,6 @@ pub(super) fn choose(headers: &HeaderMap, trace_id: Option<&str>) -> Correlation
     })
 }
 
-/// The header of the answer.
 pub(super) fn header(id: &CorrelationId) -> Option<HeaderValue> {
     HeaderValue::from_str(&id.0).ok()
 }

@@ -6,14 +6,14 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Request;
 
-/// The client's deadline from `grpc-timeout`, for handlers with a stream of answers: they end it then. The layers limit
-/// only the time until the answer begins.
+/// The client's deadline from `grpc-timeout`. A handler with a stream of answers ends it then: the layers limit only
+/// the time until the answer begins.
 pub fn client_deadline<T>(request: &Request<T>) -> Option<Instant> {
     let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
     Instant::now().checked_add(parse(text)?)
 }
 
-/// The shorter of `grpc-timeout` and `ceiling`. A malformed header sets no limit, as in the transport.
+/// A malformed header sets no limit, as in the transport.
 pub(super) fn limit(headers: &HeaderMap, ceiling: Duration) -> Duration {
     let allowed = headers.get("grpc-timeout").and_then(|value| {
         let text = value.to_str().ok()?;

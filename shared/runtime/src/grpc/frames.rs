@@ -1,10 +1,8 @@
-//! Reads the frames in one direction of an HTTP/2 connection while its bytes pass (RFC 9113 §4.1).
-//!
-//! It reads only frame headers, and stores at most one of them: no client can make it use memory.
+//! Reads the frames in one direction of an HTTP/2 connection while its bytes pass (RFC 9113 §4.1). It stores at most
+//! one frame header, so no client can make it use memory.
 
-/// The header of every frame.
 const HEAD_BYTES: usize = 9;
-/// The client's preface before its first frame, RFC 9113 §3.4.
+/// RFC 9113 §3.4.
 pub(super) const PREFACE_BYTES: usize = 24;
 
 pub(super) const DATA: u8 = 0;
@@ -12,7 +10,6 @@ pub(super) const HEADERS: u8 = 1;
 pub(super) const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
-/// The type and flags of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) kind: u8,
@@ -21,7 +18,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Whether the frame belongs to a call: headers, or a part of a message. An empty part without END_STREAM does not.
+    /// Headers, or a part of a message; not an empty part without END_STREAM.
     pub(super) fn is_of_call(self) -> bool {
         match self.kind {
             HEADERS | CONTINUATION => true,
@@ -30,22 +27,20 @@ impl Frame {
         }
     }
 
-    /// Whether a call begins with the frame.
     pub(super) fn begins(self) -> bool {
         self.kind == HEADERS
     }
 }
 
-/// The position in one direction of a connection.
+/// The position in one direction.
 pub(super) struct Frames {
-    /// Bytes that belong to no header: the preface, then the rest of a payload.
+    /// Bytes before the next header: the preface, or the rest of a payload.
     skip: usize,
     head: [u8; HEAD_BYTES],
     read: usize,
 }
 
 impl Frames {
-    /// The direction from the client.
     pub(super) fn of_client() -> Self {
         Self {
             skip: PREFACE_BYTES,
@@ -53,7 +48,6 @@ impl Frames {
         }
     }
 
-    /// The direction from the server.
     pub(super) fn of_server() -> Self {
         Self {
             skip: 0,
@@ -62,7 +56,7 @@ impl Frames {
         }
     }
 
-    /// Calls `seen` with each frame that begins in the next bytes.
+    /// Calls `seen` with each frame that begins in `bytes`.
     pub(super) fn read(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());

@@ -1,6 +1,5 @@
-//! A client that connects and sends nothing is disconnected after ten seconds, and immediately while draining.
-//!
-//! The transport would wait forever: its own timers begin after the connection preface.
+//! Disconnects a client that sends nothing: after ten seconds, and immediately while draining. The transport would wait
+//! forever: its own timers begin after the connection preface.
 
 use std::future::Future;
 use std::io::{ErrorKind, IoSlice, Result};
@@ -13,16 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::PREFACE_BYTES;
 
-/// The time limit of the HTTP/2 preface, and before it of the TLS handshake.
+/// For the HTTP/2 preface, and before it for the TLS handshake.
 pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A stream that fails if its client sends no preface.
 pub(super) struct Greeted<IO> {
     stream: IO,
     greeting: Option<Greeting>,
 }
 
-/// The missing part of the preface, and the time limit.
 struct Greeting {
     missing: usize,
     expired: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -44,7 +41,6 @@ impl<IO> Greeted<IO> {
         }
     }
 
-    /// Counts received bytes, and gives up on a silent client.
     fn check(&mut self, received: usize, context: &mut Context<'_>) -> Result<()> {
         let Some(greeting) = &mut self.greeting else {
             return Ok(());

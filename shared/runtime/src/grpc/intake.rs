@@ -1,4 +1,4 @@
-//! Receives a request: reads its whole message, and counts its bytes while they arrive.
+//! Reads the whole message of a request, and counts its bytes while they arrive.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,30 +10,26 @@ use super::marks::{Incomplete, NoFault};
 use super::message::{self, Refused};
 use crate::address::ClientAddress;
 
-/// The limits of a request.
 pub(super) struct Limit<'a> {
-    /// Counts its bytes.
     pub(super) arrivals: &'a Arrivals,
-    /// The limit of its message.
+    /// Bytes of the message.
     pub(super) largest: usize,
 }
 
-/// A request with its whole message.
 pub(super) struct Taken {
     pub(super) parts: Parts,
     pub(super) message: Bytes,
-    /// The room of its bytes. `None` without a message.
+    /// `None` without a message.
     pub(super) arrival: Option<Arrival>,
 }
 
-/// Reads the message of a request, or answers why there is none.
 pub(super) async fn take_in(
     request: Request<Body>,
     address: ClientAddress,
     limit: Limit<'_>,
 ) -> Result<Taken, Response<Body>> {
     let (parts, body) = request.into_parts();
-    // If it is not gRPC, the transport refuses it because of its headers.
+    // The transport refuses it because of its headers.
     if !is_grpc(&parts.headers) {
         return Ok(Taken {
             parts,

@@ -1,4 +1,4 @@
-//! Messages between the layers of a call, in the extensions of its request and response.
+//! Extensions by which the layers of a call inform each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ impl Admitted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Longest(pub(super) Duration);
 
-/// In a request: whether the server waits for its client to complete it.
+/// In a request: whether its client still has to complete it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Incomplete(Arc<AtomicBool>);
 

@@ -1,7 +1,5 @@
 //! Reads the one message of a call completely, before anything is done for the call: a prefix of five bytes, then the
-//! message until the end of the stream.
-//!
-//! An invalid message is the client's mistake, and gets the gRPC code for it.
+//! message until the end of the stream. An invalid message is the client's mistake.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -13,18 +11,15 @@ use crate::status;
 
 /// A flag and the length of the message.
 const PREFIX: usize = 5;
-/// How many parts any message may have: the prefix, and the rest in the parts of the sender.
+/// The parts that any message may have.
 const PIECES: usize = 64;
-/// The minimum size of each further part: small parts cost far more than their bytes.
+/// Of each further part: small parts cost far more than their bytes.
 const BYTES_OF_A_PIECE: usize = 256;
 
-/// Why there is no message.
 pub(super) enum Refused {
     /// The client has cancelled the call, or the connection is lost.
     Gone,
-    /// There is no room for it.
     NoRoom,
-    /// It is not a valid gRPC message.
     Wrong(Status),
 }
 
@@ -44,7 +39,7 @@ impl Refused {
     }
 }
 
-/// Reads the message with its prefix: at most `largest` bytes. `has_encoding`: whether the headers name a compression.
+/// Reads the message with its prefix: at most `largest` bytes. `has_encoding`: the headers name a compression.
 pub(super) async fn read(
     mut body: Body,
     largest: usize,
@@ -107,7 +102,6 @@ impl Message {
         }
     }
 
-    /// Checks what has arrived so far.
     fn check(&self, largest: usize, has_encoding: bool) -> Result<(), Status> {
         let bytes = self.bytes();
         if self.pieces > PIECES + bytes.len() / BYTES_OF_A_PIECE {

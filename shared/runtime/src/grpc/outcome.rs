@@ -1,4 +1,4 @@
-//! The outcome of a call: one log line, one measurement and the span's status, also if the client has disconnected.
+//! One log line, one measurement and the span's status per call, also if the client has disconnected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,6 @@ const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The histogram that the conventions require of a server. Without a collector it does nothing.
 pub(super) fn durations() -> Histogram<f64> {
     global::meter("runtime")
         .f64_histogram("rpc.server.call.duration")
@@ -29,7 +28,6 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
-/// Counts open calls.
 #[derive(Default)]
 pub(super) struct Open(Option<Arc<AtomicUsize>>);
 
@@ -48,7 +46,7 @@ impl Drop for Open {
     }
 }
 
-/// An open call. It is reported once: by [`Outcome::is`], or as cancelled if it is dropped before.
+/// Reported once: by [`Outcome::is`], or as cancelled if it is dropped before.
 pub(super) struct Outcome {
     span: Span,
     method: String,
@@ -59,7 +57,7 @@ pub(super) struct Outcome {
     excused: bool,
     caller: CalledBy,
     why: Why,
-    /// The slot of the call, returned after the last byte of the answer.
+    /// Returned after the last byte of the answer.
     slot: Option<Admitted>,
     _open: Open,
 }
@@ -92,7 +90,6 @@ impl Outcome {
         self.slot = Some(slot);
     }
 
-    /// Where the guard says who calls.
     pub(super) fn caller(&self) -> CalledBy {
         self.caller.clone()
     }
@@ -112,7 +109,7 @@ impl Outcome {
         self.excused = true;
     }
 
-    /// The call ended with `code`. Only the first report counts.
+    /// Only the first report counts.
     pub(super) fn is(&mut self, code: Code) {
         if std::mem::replace(&mut self.reported, true) {
             return;
@@ -128,7 +125,7 @@ impl Outcome {
         self.measure(status, is_error);
         let _entered = self.span.enter();
         let method = self.method.as_str();
-        // In microseconds: smaller parts are noise.
+        // Smaller parts than microseconds are noise.
         let duration_ms = self.begun.elapsed().as_micros() as f64 / 1000.0;
         // Probes come every few seconds.
         let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
@@ -186,7 +183,7 @@ fn is_server_fault(code: Code) -> bool {
     )
 }
 
-/// The name in gRPC's list of codes.
+/// In gRPC's list of codes.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -217,7 +214,6 @@ mod tests {
 
     use super::*;
 
-    /// The names of the measured attributes of a call with this code.
     fn measured(code: Code, excused: bool) -> Vec<String> {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();

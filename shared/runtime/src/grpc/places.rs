@@ -10,7 +10,6 @@ use crate::slots::{Full, Limits, Slot, Slots};
 pub(super) struct Places {
     slots: Slots,
     closings: Closings,
-    /// Whether the last connection was refused.
     refusing: bool,
 }
 
@@ -27,7 +26,7 @@ impl Places {
         }
     }
 
-    /// A place for a connection from `address`. Logs when connections begin to be refused, not each one.
+    /// Logs when connections begin to be refused, not each one.
     pub(super) fn take(&mut self, address: IpAddr) -> Option<Slot> {
         let taken = self.slots.take(ClientAddress::new(address), None);
         let refused = match &taken {

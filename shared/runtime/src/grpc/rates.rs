@@ -1,7 +1,7 @@
 //! Limits the rate of calls: per user from any address, and per address without a login.
 //!
-//! Each has its own bucket, so callers do not affect each other. There are buckets for many thousands of callers;
-//! further addresses share one, so that a client with many addresses cannot use up the memory.
+//! Each has its own bucket, up to many thousands; further addresses share one, so that a client with many addresses
+//! cannot use up the memory.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -16,15 +16,14 @@ use uuid::Uuid;
 use crate::address::ClientAddress;
 use crate::status;
 
-/// A health check always gets its answer, also from a full server: supervisors restart a process without one.
+/// A full server still answers health: supervisors restart a process without an answer.
 pub(super) const EXEMPT: &str = "grpc.health.v1.Health/";
 
 /// A bucket takes about a hundred bytes.
 const MOST_CALLERS: usize = 50_000;
-/// The interval at which full buckets are removed.
+/// Between removals of full buckets.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
-/// Counts the calls of each caller.
 pub(crate) struct Rates {
     limit: Option<Limit>,
 }
@@ -45,17 +44,17 @@ enum Key {
 }
 
 impl Rates {
-    /// This many calls per second, with a burst of twice as many. `None`: no limit.
+    /// A burst has twice as many. `None`: no limit.
     pub(crate) fn new(per_second: Option<NonZeroU32>) -> Self {
         Self {
             limit: per_second.map(|per_second| Limit::new(per_second, MOST_CALLERS)),
         }
     }
 
-    /// Counts a call of `user`, or without a user a call from `address`.
+    /// Counts a call of `user`, or without a user of `address`.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` above the limit, with the time after which the next call is admitted.
+    /// `RESOURCE_EXHAUSTED` above the limit, with the time until the next call is admitted.
     pub(crate) fn count(
         &self,
         method: &str,
@@ -165,7 +164,7 @@ mod tests {
 
     #[test]
     fn idle_users_are_forgotten_without_other_calls() {
-        // A bucket is full again after ten nanoseconds, so before the next call.
+        // A bucket is full again after ten nanoseconds.
         let limit = Limit::new(NonZeroU32::new(100_000_000).unwrap(), 10);
         for _ in 0..1_000 {
             limit

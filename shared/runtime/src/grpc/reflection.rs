@@ -1,6 +1,6 @@
 //! Reflection in both versions: grpcurl and buf use v1, grpcio's client only v1alpha.
 //!
-//! It answers like the reference implementation. A question without an answer gets an error response, and the stream
+//! It answers like the reference implementation: an unanswerable question gets an error response, and the stream
 //! continues. A file comes with its imports, each once per stream.
 
 mod files;
@@ -23,16 +23,14 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use files::Files;
 
-/// The prefix of the methods of both versions.
 pub(super) const PREFIX: &str = "grpc.reflection.";
 /// A question is a name.
 const LARGEST_QUESTION: usize = 16 << 10;
-/// Always present, beside the services of the server.
 const HEALTH: &str = "grpc.health.v1.Health";
 const V1: &str = "grpc.reflection.v1.ServerReflection";
 const V1ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
-/// Adds both services. They list only `services`, although `descriptor_set` may describe more.
+/// They list only `services`, although `descriptor_set` may describe more.
 pub(super) fn add(
     routes: Routes,
     descriptor_set: &'static [u8],
@@ -100,10 +98,9 @@ fn same<T: Message + Default>(message: &impl Message) -> Result<T, Status> {
         .map_err(|error| Status::internal(error.to_string()))
 }
 
-/// One stream of questions.
 struct Conversation {
     served: Arc<Served>,
-    /// The names of the files that the client has.
+    /// The files that the client has, by name.
     sent: HashSet<String>,
 }
 
@@ -164,7 +161,7 @@ impl Conversation {
         }
     }
 
-    /// The file first, also if it was sent before; then its imports that the client does not have.
+    /// The file first, also if it was sent before; then its imports that the client lacks.
     fn with_imports(&mut self, file: FileDescriptor) -> MessageResponse {
         self.sent.insert(file.name().to_owned());
         let mut found = vec![file];

@@ -1,21 +1,21 @@
-//! Corrects statuses of the transport that have another code than gRPC defines, and no reason.
+//! Corrects statuses of the transport that have no reason and another code than gRPC defines.
 //!
-//! A message above its limit is `RESOURCE_EXHAUSTED` in gRPC's list of codes, compressed or not. A message that cannot
-//! be decompressed or decoded is the caller's mistake; `INTERNAL` would make an operator look for ours.
+//! A message above its limit is `RESOURCE_EXHAUSTED`, compressed or not. A message that cannot be decompressed or
+//! decoded is the caller's mistake; `INTERNAL` would mean ours.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::status;
 
-/// The beginning of the codec's text for a message above its limit: request, response, compressed.
+/// The codec's text for a message above its limit: request, response, compressed.
 const TOO_LARGE: [(Code, &str); 3] = [
     (Code::OutOfRange, "Error, decoded message length too large"),
     (Code::OutOfRange, "Error, encoded message length too large"),
     (Code::ResourceExhausted, "Error decompressing: size limit"),
 ];
 
-/// For a message that it cannot read, or that ends too early.
+/// A message that it cannot read, or that ends too early.
 const UNREADABLE: [(Code, &str); 4] = [
     (Code::Internal, "failed to decode Protobuf message"),
     (Code::Internal, "Error decompressing:"),
@@ -26,19 +26,18 @@ const UNREADABLE: [(Code, &str); 4] = [
     (Code::Internal, "Unexpected EOF decoding stream"),
 ];
 
-/// For a compressed message without a compression method.
+/// A compressed message without a compression method.
 const PACKED: (Code, &str) = (
     Code::Internal,
     "protocol error: received message with compressed-flag",
 );
 
-/// For an unknown compression method.
+/// An unknown compression method.
 const COMPRESSION: (Code, &str) = (Code::Unimplemented, "Content is compressed with");
 
-/// For a client that has disconnected in the middle of a stream of its messages.
+/// The client has disconnected in the middle of its messages.
 const GONE: [&str; 2] = ["h2 protocol error:", "error reading a body from connection"];
 
-/// The status of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) code: Code,
@@ -46,7 +45,7 @@ pub(super) struct Found {
     pub(super) is_clients: bool,
 }
 
-/// Corrects the status in `headers` (or trailers) and returns it; `None` without a status.
+/// Corrects and returns the status in headers or trailers.
 pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Found> {
     let status = Status::from_header_map(headers)?;
     let Some(corrected) = corrected(&status) else {
@@ -58,7 +57,7 @@ pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Found> {
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         headers.remove(name);
     }
-    // It fails only for invalid metadata, and there is none.
+    // It fails only for invalid metadata.
     let _ = corrected.add_header(headers);
     Some(Found {
         code: corrected.code(),

@@ -1,5 +1,4 @@
-//! Watches the body of an answer to its end: the real status of a call is in the trailers, and the polls show whether
-//! the client reads.
+//! Watches an answer to its end: the status of a call is in the trailers, and the polls show whether the client reads.
 
 use std::future::Future as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +17,6 @@ use super::remap;
 use super::unread::Reply;
 use crate::status;
 
-/// Passes frames on, corrects the status in the trailers and reports it.
 pub(super) struct Watched {
     body: Body,
     outcome: Outcome,
@@ -26,14 +24,12 @@ pub(super) struct Watched {
     end: Option<End>,
 }
 
-/// When the answer has to end.
 struct End {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Watched {
-    /// An answer that lasts at most `longest`.
     pub(super) fn wrap(
         body: Body,
         outcome: Outcome,
@@ -52,7 +48,7 @@ impl Watched {
         })
     }
 
-    /// Ends an answer that has reached its time limit. The client knew the limit, so it is no fault.
+    /// The client knew the limit, so it is no fault.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
         let Some(end) = &mut self.end else {
             return Poll::Pending;

@@ -1,7 +1,5 @@
 //! The steps around every call, in this order: span and correlation id, client address, deadline, the inner layers with
-//! their panics caught, and the report of the outcome.
-//!
-//! The order matters: refused and expired calls are traced and logged like others.
+//! their panics caught, and the outcome. So refused and expired calls are traced and logged like others.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -34,13 +32,13 @@ use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;
 
-/// The interval of checks whether a drained server has open calls.
+/// Between checks for open calls while draining.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
 pub(super) struct RpcLayer {
     ceiling: Duration,
-    /// The header to which our proxy appends the client's address.
+    /// To it, our proxy appends the client's address.
     address_header: Option<String>,
     open: Arc<AtomicUsize>,
     durations: Histogram<f64>,
@@ -48,7 +46,7 @@ pub(super) struct RpcLayer {
 }
 
 impl RpcLayer {
-    /// For a server with the methods in `rules`.
+    /// `rules` name the methods.
     pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
@@ -59,15 +57,15 @@ impl RpcLayer {
         }
     }
 
-    /// Waits until no call is open, except endless ones. It polls and does not refuse new calls: calls that arrive
-    /// while the connections drain still get answers.
+    /// Waits until no call is open, except endless ones. It refuses no new calls: those that arrive while the
+    /// connections drain still get answers.
     pub(super) async fn quiet(&self) {
         while self.open.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Counts a call as open. Watches of health and streams of reflection last as long as clients like.
+    /// Watches of health and streams of reflection last as long as clients like; they do not count.
     fn open(&self, method: &str) -> Open {
         if method.starts_with(EXEMPT) || method.starts_with(REFLECTION) {
             return Open::default();
@@ -134,10 +132,9 @@ where
         let mut outcome = Outcome::open(span.clone(), &method, name, durations, open);
         request.extensions_mut().insert(outcome.caller());
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
-        // Starts here, not at the first poll, so that it never expires after the transport's own timer: the answer of
-        // that one has the wrong code.
+        // Starts here, not at the first poll, so that it expires before the transport's own timer: the answer of that
+        // one has the wrong code.
         let expiry = tokio::time::sleep(limit);
-        // The clone that was polled ready takes the call; the remaining one is polled again.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
 
@@ -146,7 +143,6 @@ where
             let response = tokio::select! {
                 biased;
                 handled = handler.catch_unwind() => {
-                    // The panic hook has logged the message and the place.
                     handled.unwrap_or_else(|_| Ok(status::internal().into_http()))?
                 }
                 () = expiry => {
@@ -166,7 +162,7 @@ where
     }
 }
 
-/// Reports a status in the headers now; the body reports one in the trailers.
+/// Reports a status in the headers; the body reports one in the trailers.
 fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -> Response<Body> {
     if response.extensions().get::<NoFault>().is_some() {
         outcome.excuse();
@@ -182,7 +178,7 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
             }
             outcome.is_in(found.code, response.headers());
         }
-        // Requests that are not gRPC (a wrong content type) get only an HTTP status.
+        // Requests that are not gRPC get only an HTTP status.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
     }
@@ -199,7 +195,6 @@ mod tests {
 
     use super::*;
 
-    /// The layer's answer for a handler that never answers, to a client with this `grpc-timeout`.
     async fn unanswered(timeout: &str) -> Status {
         let config = GrpcConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
         let handler = service_fn(|_: Request<Body>| {

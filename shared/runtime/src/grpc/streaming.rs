@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use prost_reflect::{DescriptorError, DescriptorPool};
 
-/// Their full names, such as `angarium.user.v1.UserService/Import`.
+/// Full names, such as `angarium.user.v1.UserService/Import`.
 pub(super) fn methods(descriptor_set: &[u8]) -> Result<HashSet<String>, DescriptorError> {
     let pool = DescriptorPool::decode(descriptor_set)?;
     let services = pool.services();

@@ -1,7 +1,7 @@
 //! The certificates of a server, and their replacement at run time.
 //!
-//! Unusable files fail the start, with their names. Later, the old certificates stay in use: between the replacement of
-//! two files, they do not match. A connection keeps the certificates that it started with.
+//! Unusable files fail the start. Later, the old certificates stay in use: during the replacement of two files, they do
+//! not match. A connection keeps its certificates.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsConfig;
 
-/// The protocol that clients must agree to, RFC 7301.
+/// RFC 7301.
 const HTTP2: &[u8] = b"h2";
 
 /// Why the certificates cannot be used.
@@ -49,7 +49,7 @@ pub enum TlsError {
     },
 }
 
-/// The current certificates. Each new connection takes the current ones.
+/// Each new connection takes the current ones.
 pub(super) struct Certificates {
     config: TlsConfig,
     current: RwLock<Arc<ServerConfig>>,
@@ -72,7 +72,7 @@ impl Certificates {
         TlsAcceptor::from(Arc::clone(&current))
     }
 
-    /// Checks the files periodically while it is polled, and uses new ones. Logs unusable files once.
+    /// Checks the files periodically while it is polled. Logs unusable files once.
     pub(super) async fn keep_current(&self) {
         let mut seen = Ok(self.files.digest());
         loop {
@@ -106,7 +106,6 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// The contents of the files.
 struct Files {
     cert: Vec<u8>,
     key: Vec<u8>,

@@ -1,5 +1,4 @@
-//! One span per call, with the names of OpenTelemetry's RPC conventions, as a child of the caller's span if there is
-//! one.
+//! One span per call, by OpenTelemetry's RPC conventions, below the caller's span if there is one.
 //!
 //! Its level is ERROR only so that a strict log filter keeps the ids on the remaining lines.
 
@@ -11,11 +10,10 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The name for paths that are not methods of this server: otherwise callers could create spans and metrics without
-/// end.
+/// For paths that are not methods: callers must not create spans and metrics without end.
 pub(super) const OTHER: &str = "_OTHER";
 
-/// The fully qualified method of a path: `angarium.user.v1.UserService/GetUser`.
+/// `angarium.user.v1.UserService/GetUser`.
 pub(super) fn method(path: &str) -> &str {
     let method = path.strip_prefix('/').unwrap_or(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/');
@@ -26,7 +24,7 @@ pub(super) fn method(path: &str) -> &str {
     if well_formed { method } else { OTHER }
 }
 
-/// The span of a call. Its parent is the caller's span if `traceparent` is well formed; otherwise it starts a trace.
+/// Without a well-formed `traceparent` it starts a trace.
 pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
     let span = tracing::error_span!(
         "rpc",
@@ -49,7 +47,7 @@ pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
     span
 }
 
-/// The trace id in hex; `None` without telemetry.
+/// In hex; `None` without telemetry.
 pub(super) fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let id = context.span().span_context().trace_id();

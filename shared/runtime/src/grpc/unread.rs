@@ -1,13 +1,13 @@
 //! The replies on one connection that wait for their client to read them.
 //!
-//! A client could start calls and read no answer: each would keep its slot as long as the connection lives. A stream
-//! without anything to send is different: there the client waits for the server.
+//! A client that reads no answer would keep slots as long as the connection lives. If a stream has nothing to send, the
+//! client waits for the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The waiting replies, each with the start of its wait. Clones share it.
+/// Each with the start of its wait. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Unread {
     waiting: Arc<Mutex<Waiting>>,
@@ -19,14 +19,12 @@ struct Waiting {
     since: HashMap<u64, Instant>,
 }
 
-/// One reply, from its beginning to its end.
 pub(super) struct Reply {
     id: u64,
     unread: Unread,
 }
 
 impl Unread {
-    /// Registers a reply for the client to read.
     pub(super) fn reply(&self) -> Reply {
         let mut waiting = self.lock();
         waiting.next += 1;
@@ -56,12 +54,10 @@ impl Unread {
 }
 
 impl Reply {
-    /// There is something for the client to read.
     pub(super) fn waits_for_client(&self) {
         self.unread.lock().since.insert(self.id, Instant::now());
     }
 
-    /// The client has read everything.
     pub(super) fn waits_for_us(&self) {
         self.unread.lock().since.remove(&self.id);
     }

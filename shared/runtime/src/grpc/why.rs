@@ -1,11 +1,11 @@
-//! Who made a call that failed, and why it failed, for the one log line of it.
+//! Who made a failed call, and why it failed, for its log line.
 
 use std::sync::{Arc, OnceLock};
 
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// Who calls: the user of the token, otherwise the client's address. The guard finds it out.
+/// The user of the token, otherwise the client's address. The guard sets it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CalledBy(Arc<OnceLock<String>>);
 
@@ -19,15 +19,15 @@ impl CalledBy {
     }
 }
 
-/// Why a call failed, for the log: the message and the details are for the caller.
+/// For the log: the message and the details are for the caller.
 #[derive(Default)]
 pub(super) struct Why {
     pub(super) reason: Option<String>,
-    /// The fields that were refused.
+    /// The refused fields.
     pub(super) field: Option<String>,
 }
 
-/// A request may have many fields, and a line is read by a person.
+/// A person reads the line.
 const FIELDS_SHOWN: usize = 3;
 
 impl Why {

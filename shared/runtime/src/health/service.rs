@@ -1,5 +1,5 @@
-//! The gRPC side of health, as in health-checking.md: `Check` of an unknown name is `NOT_FOUND`. `Watch` sends the
-//! current state and then every change; an unknown name is `SERVICE_UNKNOWN` on an open stream.
+//! The gRPC side of health, as in health-checking.md. For an unknown name, `Check` answers `NOT_FOUND`, and `Watch`
+//! sends `SERVICE_UNKNOWN` on an open stream.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::state::State;
 use crate::grpc::marks::NoFault;
 use crate::status;
 
-/// After a shutdown, clients try another instance, or this one after its restart.
+/// Clients try another instance, or this one after its restart.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -76,8 +76,8 @@ struct Watching {
 }
 
 impl Watching {
-    /// The next message: a changed state, or the end while draining. The end matters: an open `Watch` would delay the
-    /// drain of its connection for the whole grace period.
+    /// The next message: a changed state, or the end while draining: an open `Watch` would delay the drain of its
+    /// connection for the whole grace period.
     async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
         if self.ended {
             return None;

@@ -11,12 +11,12 @@ use super::Health;
 use crate::lifecycle::Shutdown;
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// The check has its own time-out; this one is for a check without.
+/// For a check without its own time-out.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const FAILURES_BELIEVED: u32 = 2;
 
 impl Health {
-    /// Runs `check` now and then every second, and sets the services' health from it, until `shutdown.soft`. For
+    /// Runs `check` every second, and sets the services' health from it, until `shutdown.soft`. For
     /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, its return within 2 s.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Health {
     }
 }
 
-/// A loss shows at the latest after period + two missing answers + period: 5 s.
+/// A loss shows after at most period + two missing answers + period: 5 s.
 async fn run<C, F>(health: &Health, check: C, until: &CancellationToken)
 where
     C: Fn() -> F + Send,
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// The accepted state, and the number of failures in a row.
+/// `failures`: in a row.
 #[derive(Default)]
 struct Verdict {
     serving: bool,

@@ -1,7 +1,7 @@
 //! Deletes stored answers after their retention.
 //!
-//! Guarantee: if the clock jumps ahead while this runs, no answer is deleted too early. The clock is trusted again only
-//! after it has run without a jump for the whole retention, measured by the process's monotonic clock.
+//! Guarantee: if the clock jumps ahead while this runs, no answer is deleted too early. The clock is trusted again
+//! after it has run without a jump for the whole retention, by the process's monotonic clock.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::RETENTION;
 use crate::clock::millis;
 
-/// Rows per statement: few, so that no call waits for it.
+/// Few, so that no call waits for it.
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How far the clock may gain between two rounds and still be trusted, and how far ahead an answer's time may lie.
+/// How far a trusted clock may gain between two rounds, and how far ahead an answer's time may lie.
 const STEP: Duration = Duration::from_secs(60);
 
-/// Deletes answers older than [`RETENTION`] every ten minutes, until `stop`.
+/// Every ten minutes, until `stop`, deletes answers older than [`RETENTION`].
 pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
     let mut watched = Watched::default();
     let mut rounds = Rounds::at_once(INTERVAL);
@@ -44,7 +44,7 @@ async fn round(
     clean_up(db, stop).await
 }
 
-/// The database's clock, compared with the process's clock.
+/// Compares the database's clock with the process's.
 #[derive(Default)]
 struct Watched {
     last: Option<(Instant, i64)>,
@@ -52,7 +52,6 @@ struct Watched {
 }
 
 impl Watched {
-    /// Whether an age by the database's clock can be trusted.
     fn believes(&mut self, now: Instant, now_ms: i64) -> bool {
         if let Some((last, last_ms)) = self.last.replace((now, now_ms)) {
             let gained_ms = now_ms - last_ms - millis(now - last);
@@ -66,7 +65,7 @@ impl Watched {
     }
 }
 
-/// One round: deletes all old answers, in small batches. An answer from the future counts as written now.
+/// One round, in small batches. An answer from the future counts as written now.
 ///
 /// # Errors
 /// If a statement fails.

@@ -3,14 +3,14 @@
 use super::Shutdown;
 
 impl Shutdown {
-    /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
-    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first long await.
+    /// Installs handlers of SIGINT and SIGTERM: the first signal is [`Shutdown::trigger`], the second
+    /// [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first long await.
     pub fn on_signals(&self) -> std::io::Result<()> {
         install(self.clone())
     }
 }
 
-/// Registers the handlers now: a signal must count while a service still waits for its database.
+/// Now: a signal must count while a service still waits for its database.
 #[cfg(unix)]
 #[expect(
     clippy::disallowed_methods,
@@ -33,7 +33,7 @@ fn install(shutdown: Shutdown) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Other systems have only Ctrl-C.
+/// Only Ctrl-C.
 #[cfg(not(unix))]
 #[expect(
     clippy::disallowed_methods,

@@ -23,7 +23,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// No tasks yet. `shutdown` stops them, and a failed task triggers it.
+    /// `shutdown` stops them, and a failed task triggers it.
     pub fn new(shutdown: &Shutdown) -> Self {
         Self {
             shutdown: shutdown.clone(),
@@ -32,8 +32,8 @@ impl Tasks {
         }
     }
 
-    /// Starts `task` as `name`. It must run until `shutdown.soft` and then return `Ok`. If it fails, panics or returns
-    /// earlier, everything is stopped immediately, and [`Tasks::join`] returns the cause.
+    /// Starts `task` as `name`. It must run until `shutdown.soft` and then return `Ok`. Otherwise everything is stopped
+    /// immediately, and [`Tasks::join`] returns the cause.
     pub fn spawn<F>(&mut self, name: &str, task: F)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -68,7 +68,7 @@ impl Tasks {
                     self.names.remove(&id);
                     failures.extend(result.err());
                 }
-                // Only an abort gets here: inside the task, a panic becomes an error.
+                // Only an abort: inside the task, a panic becomes an error.
                 Some(Err(lost)) => {
                     let name = self.names.remove(&lost.id()).unwrap_or_default();
                     failures.push(anyhow!(lost).context(format!("task `{name}` was lost")));
@@ -79,13 +79,12 @@ impl Tasks {
         first_of(failures)
     }
 
-    /// After the grace period: one failure for each task that had not ended.
     async fn abort(&mut self) -> Vec<anyhow::Error> {
         let mut failures = Vec::new();
         self.running.abort_all();
         let gather = async {
             while let Some(ended) = self.running.join_next_with_id().await {
-                // A task may have ended before the abort: then its own result counts.
+                // A task may have ended before the abort.
                 if let Ok((id, result)) = ended {
                     self.names.remove(&id);
                     failures.extend(result.err());
@@ -110,7 +109,6 @@ where
         Ok(Ok(())) if shutdown.soft.is_cancelled() => Ok(()),
         Ok(Ok(())) => Err(anyhow!("task `{name}` ended unexpectedly")),
         Ok(failed @ Err(_)) => failed.with_context(|| format!("task `{name}` failed")),
-        // The panic hook has logged message and place.
         Err(_) => Err(anyhow!("task `{name}` panicked")),
     }
 }

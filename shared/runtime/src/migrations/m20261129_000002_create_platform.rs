@@ -1,11 +1,11 @@
-//! The platform's tables: public keys of access tokens, answers to calls with a request_id, and the key of page tokens.
+//! Public keys of access tokens, answers to calls with a request_id, and the key of page tokens.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// `announced_at` is the time of the issuer's last announcement of a key: an older token has a known key, or is forged.
+// `announced_at`: by the issuer. An older token has a known key, or is forged.
 const VERIFICATION_KEY: &str = "
 CREATE TABLE angarium_verification_key (
     key_id       text    PRIMARY KEY,

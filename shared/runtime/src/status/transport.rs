@@ -1,7 +1,6 @@
-//! Answers to requests that no method can read: what is wrong with their messages, and where there is no room for them.
+//! Answers to requests that no method can read, or that have no room.
 //!
-//! The codes are those that gRPC asks for. Where it names none, `INVALID_ARGUMENT`: `INTERNAL` would have someone look for a
-//! fault of ours.
+//! The codes are those of gRPC, and `INVALID_ARGUMENT` if it names none: `INTERNAL` would mean a fault of ours.
 
 use std::time::Duration;
 
@@ -10,24 +9,23 @@ use tonic_types::StatusExt as _;
 
 use super::{details, resource_exhausted};
 
-/// By then other requests are complete.
+/// By then, other requests are complete.
 const RETRY_WITH_ROOM: Duration = Duration::from_secs(1);
 
-/// The message is larger than the limit; trying again does not help. `reported` is the library's own sentence, which
-/// holds both sizes.
+/// A repetition does not help. `reported` is the library's sentence with both sizes.
 pub(crate) fn message_too_large(reported: &str) -> Status {
     let message = reported.trim_start_matches("Error, ");
     let details = details("MESSAGE_TOO_LARGE", &[]);
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// The message is not one of the method's: its bytes cannot be unpacked, or decoded.
+/// The bytes of the message cannot be unpacked or decoded.
 pub(crate) fn malformed_message(reported: &str) -> Status {
     let details = details("MESSAGE_MALFORMED", &[]);
     Status::with_error_details(Code::InvalidArgument, reported, details)
 }
 
-/// As [`malformed_message`], for a message that is packed although its call names no method to unpack it: gRPC asks for this code.
+/// As [`malformed_message`], for a compressed message without a compression method: gRPC requires this code.
 pub(crate) fn packed_by_no_method() -> Status {
     let message = "the message is marked as compressed, and the call has no grpc-encoding";
     let details = details("MESSAGE_MALFORMED", &[]);
@@ -41,19 +39,19 @@ pub(crate) fn message_count(found: &str) -> Status {
     Status::with_error_details(Code::Unimplemented, message, details)
 }
 
-/// The message is packed by a method that no one knows here. `reported` is the library's own sentence.
+/// `reported` is the library's own sentence.
 pub(crate) fn compression_unknown(reported: &str) -> Status {
     let details = details("COMPRESSION_UNKNOWN", &[]);
     Status::with_error_details(Code::Unimplemented, reported, details)
 }
 
-/// The client has ended the call, so no one reads this.
+/// The client has ended the call and does not read this.
 pub(crate) fn cancelled() -> Status {
     let message = "the client ended the call before its message was complete";
     Status::with_error_details(Code::Cancelled, message, details("CANCELLED", &[]))
 }
 
-/// The requests that the server holds are as large as they may be, and this one is the oldest of those that are not complete.
+/// No room, and this request is the oldest incomplete one.
 pub(crate) fn requests_too_large() -> Status {
     resource_exhausted("REQUESTS_TOO_LARGE", RETRY_WITH_ROOM)
 }

@@ -1,17 +1,17 @@
 //! Collects the violations of a request, so that one answer names every field.
 //!
-//! First come the violations of the contract ([`Violations::of`]), then those that only the domain can detect. Each
-//! field is named once, with its first violation.
+//! The violations of the contract ([`Violations::of`]) come first, then those of the domain. Each field is named once,
+//! with its first violation.
 
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
-/// How many violations the message repeats.
+/// Violations that the message repeats.
 const SUMMARISED: usize = 3;
-/// No reader needs more, and a small request can contain very many.
+/// A small request can contain very many.
 const MOST: usize = 1000;
-/// In base64 this stays below the 8 KiB of headers that clients accept.
+/// In base64 below the 8 KiB of headers that clients accept.
 const DETAIL_BYTES: usize = 4096;
 /// Tags and lengths of one violation on the wire.
 const FRAMING_BYTES: usize = 8;
@@ -35,7 +35,7 @@ impl Violation {
     }
 }
 
-/// The violations of one request, in the order of detection.
+/// In the order of detection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     pub(super) found: Vec<Violation>,
@@ -48,7 +48,7 @@ impl Violations {
         Self::default()
     }
 
-    /// The violations of a request's contract, each as field and description.
+    /// The violations of a request's contract, as field and description.
     pub fn of<V: Into<(String, String)>>(found: Vec<V>) -> Self {
         let mut violations = Self::new();
         for violation in found {
@@ -69,7 +69,7 @@ impl Violations {
 
     /// The id in `field`. If `raw` is not a UUID, adds a violation and returns the nil id.
     pub fn uuid(&mut self, field: &str, raw: &str) -> Uuid {
-        // Only the usual form: code that compares text would see several spellings of an id as several keys.
+        // Only the usual form: code that compares text would see several ids.
         let parsed = Uuid::parse_str(raw).ok().filter(|id| id.to_string() == raw);
         parsed.unwrap_or_else(|| {
             self.add(field, "must be a UUID in lower case with hyphens");
@@ -82,7 +82,7 @@ impl Violations {
     }
 }
 
-/// For people who see only the message: the first few fields; the details have the rest.
+/// For people who see only the message; the details have the rest.
 pub(super) fn summary(violations: &[Violation]) -> String {
     let shown = violations.iter().take(SUMMARISED);
     let mut parts: Vec<String> = shown
@@ -94,7 +94,7 @@ pub(super) fn summary(violations: &[Violation]) -> String {
     format!("the request is not valid: {}", parts.join("; "))
 }
 
-/// As many as fit into the headers of an answer. If some do not fit, the last entry has their number.
+/// As many as fit into the headers of an answer. The last entry has the number of the others.
 pub(super) fn that_fit(violations: Vec<Violation>) -> Vec<Violation> {
     let mut room = DETAIL_BYTES;
     let total = violations.len();

@@ -1,5 +1,4 @@
-//! W3C Baggage with an allow-list: baggage is a stranger's text, and would travel with every event and be stored in
-//! every row. Only configured keys are accepted, from calls and from events.
+//! W3C Baggage with an allow-list: baggage is a stranger's text, and would be stored with every event.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
-//! TLS to a collector, as OpenTelemetry's variables say it: the SDK leaves these to the program.
+//! TLS to a collector by OpenTelemetry's variables, which the SDK leaves to the program.
 //!
-//! Guarantee: a file that cannot be used ends the start and is named. Without one the public authorities are trusted.
+//! Guarantee: an unusable file ends the start and is named. Without one, the public authorities are trusted.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::error::TelemetryError;
 const CERTIFICATES: &str = "a readable file with certificates in PEM";
 const KEY: &str = "a readable file with a private key in PEM";
 
-/// The TLS settings of one signal: PEM files that were read and checked.
+/// Of one signal: PEM files, read and checked.
 #[derive(Debug)]
 pub(super) struct Tls {
     host: Option<String>,
@@ -30,7 +30,7 @@ impl Tls {
         let mut tls = ClientTlsConfig::new()
             .with_enabled_roots()
             .assume_http2(true);
-        // In brackets an IPv6 address would match no certificate.
+        // An IPv6 address in brackets would match no certificate.
         if let Some(host) = &self.host {
             tls = tls.domain_name(host.clone());
         }
@@ -66,7 +66,7 @@ impl Tls {
     }
 }
 
-/// Reads the TLS settings of `signal`; `None` if `endpoint` is plaintext.
+/// `None` if `endpoint` is plaintext.
 pub(super) fn tls(
     signal: &str,
     endpoint: &Url,

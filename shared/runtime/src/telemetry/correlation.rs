@@ -8,11 +8,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// The span's fields that are remembered.
 const CORRELATION: &str = "correlation_id";
 const EVENT: &str = "event.id";
 
-/// Kept with the span.
 #[derive(Clone, Default)]
 pub(super) struct Ids {
     pub(super) correlation: Option<String>,
@@ -31,7 +29,7 @@ where
         found.keep(id, &context);
     }
 
-    // The server learns the id after it has opened the span.
+    // The server gets the id after it has opened the span.
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let mut found = Ids::default();
         values.record(&mut found);
@@ -62,7 +60,7 @@ where
 }
 
 impl Ids {
-    /// With what `self` lacks from `other`; `other` is further inside.
+    /// Takes what `self` lacks from `other`.
     fn or(self, other: Self) -> Self {
         Self {
             correlation: other.correlation.or(self.correlation),

@@ -1,7 +1,7 @@
-//! What leaves the process: traces, metrics and logs over OTLP, each only where there is somewhere to send it.
+//! Traces, metrics and logs over OTLP, each only with a destination.
 //!
-//! The standard `OTEL_*` variables decide; the SDK reads most of them itself: batches, intervals, samplers, headers,
-//! compression, certificates. An unreachable collector loses telemetry, but never affects a call.
+//! The standard `OTEL_*` variables decide; the SDK reads most of them itself. An unreachable collector loses telemetry,
+//! but never affects a call.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -18,14 +18,13 @@ use super::outlet::Outlet;
 use super::resource::resource;
 use super::watched::Watched;
 
-/// When the process ends: what a collector has not taken by then is lost.
+/// At the end of the process; the rest is lost.
 const FLUSH: Duration = Duration::from_secs(1);
-/// The same for a collector that did not take the last export.
+/// For a collector that did not take the last export.
 const FLUSH_FAILING: Duration = Duration::from_millis(100);
-/// How many spans or log records wait for their export, as OpenTelemetry's specification has it.
+/// By OpenTelemetry's specification.
 const QUEUE: usize = 2048;
 
-/// The providers of a process.
 #[derive(Debug)]
 pub(super) struct Providers {
     /// Always present: traces have ids even without an exporter.
@@ -36,7 +35,6 @@ pub(super) struct Providers {
     outlets: Outlets,
 }
 
-/// What became of each signal.
 #[derive(Debug)]
 struct Outlets {
     traces: Arc<Outlet>,
@@ -45,8 +43,8 @@ struct Outlets {
 }
 
 impl Providers {
-    /// Sends to `endpoint`, or to the endpoints in the signals' variables. Connects on demand. Needs the context of a
-    /// Tokio runtime.
+    /// Sends to `endpoint`, or to the endpoints of the signals. Connects on demand. Needs the context of a Tokio
+    /// runtime.
     pub(super) fn open(
         service_name: &'static str,
         endpoint: Option<&str>,
@@ -108,7 +106,7 @@ impl Providers {
         })
     }
 
-    /// Flushes, for a limited time. Blocks, and needs the Tokio runtime.
+    /// Takes a limited time, blocks, and needs the Tokio runtime.
     pub(super) fn shut_down(&self) {
         type Flush = Box<dyn FnOnce() -> OTelSdkResult + Send>;
         let tracer = self.tracer.clone();
@@ -124,7 +122,7 @@ impl Providers {
             let flush = Box::new(move || logger.shutdown_with_timeout(FLUSH));
             flushes.push((&self.outlets.logs, flush));
         }
-        // In parallel, on detached threads: not every part of the SDK keeps to its limit.
+        // In parallel, on detached threads: parts of the SDK ignore their limit.
         let (ended, ends) = channel();
         let begun = Instant::now();
         let mut open = Vec::new();
@@ -155,13 +153,12 @@ impl Providers {
     }
 }
 
-/// As the SDK reads it.
 fn size(name: &str) -> usize {
     let given = variable(name).and_then(|given| given.parse().ok());
     given.filter(|size| *size > 0).unwrap_or(QUEUE)
 }
 
-/// By the specification, an empty variable counts as unset.
+/// By the specification, an empty variable is unset.
 #[expect(
     clippy::disallowed_methods,
     reason = "the OTEL_* variables belong to the SDK, which reads the others itself"

@@ -1,4 +1,4 @@
-//! Where a signal goes and how, and the exporter that takes it there: over gRPC, or over HTTP with protobuf bodies.
+//! The destination of a signal, and its exporter: over gRPC, or over HTTP with protobuf bodies.
 
 use std::time::Duration;
 
@@ -12,10 +12,9 @@ use super::certificates::{self, Tls};
 use super::error::TelemetryError;
 use super::http;
 
-/// As OpenTelemetry's specification has it.
+/// By OpenTelemetry's specification.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
-/// One kind of telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,
@@ -45,11 +44,10 @@ impl Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Grpc,
-    /// With a time-out, which the client has to keep by itself.
+    /// With a time-out, which the client enforces.
     Http(Duration),
 }
 
-/// Where to send a signal.
 #[derive(Debug)]
 pub(super) struct Destination {
     signal: Signal,
@@ -60,7 +58,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Where `signal` goes; `None` where it stays here. `endpoint` is that of all signals.
+    /// The destination of `signal`, if there is one. `endpoint` is that of all signals.
     pub(super) fn find(
         signal: Signal,
         endpoint: Option<&str>,
@@ -188,7 +186,6 @@ mod tests {
 
     const COLLECTOR: Option<&str> = Some("http://collector:4317");
 
-    /// How and where traces go.
     fn traces(
         endpoint: Option<&str>,
         variables: &[(&str, &str)],
@@ -216,7 +213,7 @@ mod tests {
         assert_eq!(traces(COLLECTOR, &own), to("http://traces:4317"));
     }
 
-    /// A signal's own endpoint is the whole address; that of all signals gets the signal's path.
+    /// A signal's own endpoint is the whole address; the common one gets the signal's path.
     #[test]
     fn over_http_each_signal_has_its_path() {
         let http = |limit, endpoint: &str| Ok(Some((Transport::Http(limit), endpoint.to_owned())));

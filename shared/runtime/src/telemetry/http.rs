@@ -1,6 +1,6 @@
 //! The HTTP client of OTLP over http/protobuf: hyper's, on the process's own runtime.
 //!
-//! The SDK exports from threads of its own, where no runtime is; so each request runs on ours, and that thread waits for it.
+//! The SDK exports from threads without a runtime: each request runs on ours, and that thread waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::certificates::Tls;
 
-/// Without `tls`, certificates are checked against the public authorities. Needs the context of a Tokio runtime.
+/// Without `tls`, the public authorities are trusted. Needs the context of a Tokio runtime.
 pub(super) fn client(
     tls: Option<&Tls>,
     time_out: Duration,

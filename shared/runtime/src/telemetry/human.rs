@@ -1,7 +1,7 @@
-//! A log line for a person: the time, the level, what happened, and the fields, on one line of about 150 characters.
+//! A log line for a person: the time, the level, what happened, and the fields.
 //!
-//! Names of methods and events lose their packages, and of the spans around it a line shows one id: that of the event that is
-//! handled, otherwise the correlation id. JSON has all of them. No value leaves its line.
+//! Methods and events lose their packages, and a line shows one id: that of the handled event, otherwise the
+//! correlation id. JSON has all of them. No value leaves its line.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -15,11 +15,11 @@ use tracing_subscriber::registry::LookupSpan;
 use super::correlation::{self, Ids};
 use super::libraries::is_ours;
 
-/// Fields with the name of a method or an event type.
+/// Fields with a method or an event type.
 const NAMES: [&str; 2] = ["method", "event.type"];
-/// The target of security events, which operators look for.
+/// Security events, which operators look for.
 const SECURITY: &str = "security";
-/// `2026-11-30T12:00:00.123`, which is all that a person looks at.
+/// `2026-11-30T12:00:00.123`.
 const TIME: usize = 23;
 
 pub(super) struct Human;
@@ -52,7 +52,7 @@ where
             "{dim}{time}Z{plain} {level}{:>5}{plain} ",
             metadata.level()
         )?;
-        // Our own modules are found by their words; of a library it matters which one it is.
+        // Of a library it matters which one it is.
         let target = metadata.target();
         if !is_ours(target) || target == SECURITY {
             write!(writer, "{target}: ")?;
@@ -82,7 +82,6 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-/// The message and the fields of an event.
 #[derive(Default)]
 struct Line {
     message: String,
@@ -144,7 +143,6 @@ mod tests {
 
     use super::*;
 
-    /// What `log` logs.
     fn logged(log: impl FnOnce()) -> Vec<String> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&written);

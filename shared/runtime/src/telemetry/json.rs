@@ -1,8 +1,7 @@
 //! One JSON object per line on stdout: `timestamp`, `level`, `target`, `message`, the event's own fields,
 //! `service.name`, `trace_id`, `span_id`, `correlation_id`, and the fields of all open spans below `span`.
 //!
-//! The spans' fields have their own key, because an event may have the same name: a duplicate key would break the line
-//! for strict readers.
+//! The spans' fields have their own key: a duplicate key would break the line for strict readers.
 
 use json_subscriber::{FieldWriter, JsonLayer};
 use opentelemetry::trace::TraceContextExt;
@@ -24,7 +23,7 @@ where
         .with_target("target")
         .with_flattened_event()
         .with_flattened_span_fields("span");
-    // There is nowhere to say that stdout is closed.
+    // A closed stdout cannot be reported.
     layer.log_internal_errors(false);
     layer.add_static_field("service.name", service_name.into());
     layer.add_multiple_dynamic_fields(write_ids);
@@ -51,7 +50,7 @@ where
     let span = context.span();
     let span = span.span_context();
     if span.is_valid() {
-        // Writing fails only for values that are not valid JSON; these are.
+        // Only invalid JSON fails.
         let _ = writer.write_field("trace_id", span.trace_id().to_string());
         let _ = writer.write_field("span_id", span.span_id().to_string());
     }

@@ -1,6 +1,6 @@
-//! The libraries with logs and spans of their own, and which targets are not theirs.
+//! The libraries with logs and spans of their own.
 
-/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
+/// With many spans inside ours. An exporter's own spans and logs would feed themselves.
 pub(super) const LIBRARIES: [&str; 12] = [
     "h2",
     "hyper",
@@ -16,7 +16,6 @@ pub(super) const LIBRARIES: [&str; 12] = [
     "tower",
 ];
 
-/// Whether a target is a module of a workspace like this one, and not a library's.
 pub(super) fn is_ours(target: &str) -> bool {
     let named = target.split("::").next().unwrap_or(target);
     !LIBRARIES.contains(&named)

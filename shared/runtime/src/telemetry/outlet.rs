@@ -1,7 +1,7 @@
-//! What became of one signal on its way to the collector: how much waits, how much was lost, and whether the collector takes it.
+//! One signal on its way to the collector: how much waits, how much was lost, and whether the collector takes it.
 //!
-//! Guarantee: each span and log record that does not reach the collector is counted. A loss is one log line when it begins and one
-//! when it is over, however long it lasts.
+//! Guarantee: each span and log record that does not reach the collector is counted. A loss is one log line at its
+//! beginning and one at its end.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::error::OTelSdkResult;
 
-/// Losses in quick turn, as of a queue that overflows now and then, are one line in this time.
+/// Losses in quick turn, as of a full queue, are one line in this time.
 const QUIET: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Outlet {
     signal: &'static str,
-    /// Handed over, and neither exported nor lost yet.
+    /// Neither exported nor lost yet.
     waiting: AtomicUsize,
-    /// Not handed over since the last export, because too many waited.
+    /// Since the last export, because too many waited.
     refused: AtomicU64,
     is_failing: AtomicBool,
     loss: Mutex<Loss>,
@@ -47,7 +47,6 @@ impl Outlet {
         self.signal
     }
 
-    /// Whether the last export failed.
     pub(super) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
@@ -67,15 +66,15 @@ impl Outlet {
         admitted
     }
 
-    /// Runs an export of `items` that waited, and reports a loss. Here, and not where the queue is full: that is in the middle of a
-    /// call, and of the log itself.
+    /// Runs an export of `items` that waited, and reports a loss. Not where the queue is full: that is inside a call,
+    /// and inside the log itself.
     pub(super) async fn export(
         &self,
         items: usize,
         export: impl Future<Output = OTelSdkResult>,
     ) -> OTelSdkResult {
         let result = export.await;
-        // Saturating: what was exported without waiting here is of no account.
+        // Saturating: exports of what did not wait do not count.
         let fewer = |waiting: usize| Some(waiting.saturating_sub(items));
         let _ = self
             .waiting

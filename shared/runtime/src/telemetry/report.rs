@@ -1,4 +1,4 @@
-//! Why a process ends before it has a log, written where the log would be and in its format.
+//! Why a process ends before it has a log, in the log's format.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use crate::config::LogFormat;
 
-/// Writes the reason. A closed stream has no reader, so its error is ignored.
+/// A closed stream has no reader, so its error is ignored.
 pub(crate) fn end(format: LogFormat, program: &str, message: &str) {
     let _ = match format {
         LogFormat::Human => writeln!(std::io::stderr(), "{message}"),
@@ -16,10 +16,9 @@ pub(crate) fn end(format: LogFormat, program: &str, message: &str) {
     };
 }
 
-/// As the lines of the log.
 fn line(program: &str, message: &str) -> serde_json::Value {
     let mut timestamp = String::new();
-    // Fails where the text cannot grow, and then nothing works.
+    // The text can always grow.
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     json!({
         "timestamp": timestamp,

@@ -1,6 +1,6 @@
 //! Which process exports: its service, its instance, and what the operator adds.
 //!
-//! `OTEL_RESOURCE_ATTRIBUTES` is read here, because the SDK leaves percent-encoded characters in it as they are.
+//! `OTEL_RESOURCE_ATTRIBUTES` is read here: the SDK keeps percent-encoded characters.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
@@ -11,7 +11,7 @@ use super::error::TelemetryError;
 
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// `OTEL_SERVICE_NAME` counts for more than `OTEL_RESOURCE_ATTRIBUTES`, and that for more than what the program knows.
+/// `OTEL_SERVICE_NAME` wins over `OTEL_RESOURCE_ATTRIBUTES`, and both over the program.
 pub(super) fn resource(
     service_name: &'static str,
     variable: impl Fn(&str) -> Option<String>,
@@ -42,7 +42,7 @@ pub(super) fn resource(
     Ok(resource.build())
 }
 
-/// `None` where anything in it cannot be read: by the specification none of it counts then.
+/// By the specification, one unreadable pair makes all of it `None`.
 fn attributes(given: &str) -> Option<Vec<KeyValue>> {
     let pairs = given.split(',').filter(|pair| !pair.trim().is_empty());
     pairs

@@ -1,6 +1,5 @@
-//! The SDK's exporters and batch processors, with an [`Outlet`] that counts what passes.
-//!
-//! The queues are bounded here, not in the SDK, because the SDK counts what it drops for its own last log line only.
+//! The SDK's exporters and batch processors, counted by an [`Outlet`]. The queues are bounded here: the SDK counts its
+//! losses for its own last log line only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ impl<T> Watched<T> {
         Self::processor(inner, outlet, 0)
     }
 
-    /// `most` is what `inner` has room for.
+    /// `most` is the room of `inner`.
     pub(super) fn processor(inner: T, outlet: &Arc<Outlet>, most: usize) -> Self {
         Self {
             inner,
@@ -79,7 +78,7 @@ impl<E: LogExporter> LogExporter for Watched<E> {
     }
 }
 
-/// Counts exports: a later one holds what an earlier one did not bring.
+/// Counts exports: a later one holds what an earlier one lost.
 impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.outlet.export(1, self.inner.export(metrics)).await

@@ -1,7 +1,5 @@
 //! Unusual but legal HTTP/2, sent to a server in a separate process: it still answers other clients within a second,
-//! and its memory does not grow.
-//!
-//! Limited on purpose: thousands of frames and hundreds of connections, only over the loopback interface.
+//! and its memory does not grow. Limited on purpose, and only over the loopback interface.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,11 +16,10 @@ use crate::wire::{
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// The memory that a server may use under attack.
+/// Bytes under attack.
 const MOST_GROWTH: u64 = 48 << 20;
 const MOST_CONNECTIONS: usize = 200;
 
-/// A server under attack, and a well-behaved client.
 struct Attacked {
     server: Running,
     addr: SocketAddr,
@@ -73,7 +70,6 @@ impl Attacked {
         }
     }
 
-    /// Other clients are unaffected, new ones are served, and the process has not grown.
     async fn is_well(&self) {
         self.answers().await;
         let mut newcomer = HealthClient::new(connect(self.addr).await);
@@ -159,7 +155,7 @@ async fn control_frames_without_end_close_the_connection() {
         let mut sent = 0;
         while sent < 20_000 && wire.send(&bytes).await {
             sent += 1;
-            // Answers are read, so that nothing but their number can be wrong.
+            // Answers are read: only their number is wrong.
             if sent % 100 == 0 {
                 wire.has_goaway().await;
             }
@@ -175,7 +171,7 @@ async fn control_frames_without_end_close_the_connection() {
 #[tokio::test]
 async fn a_client_at_full_speed_is_no_abuse() {
     let attacked = Attacked::start().await;
-    // What a client sends that acknowledges each piece of each answer, and measures the link with each.
+    // A client that acknowledges each piece of each answer, and measures the link with each.
     let mut wire = attacked.wire().await;
     for turn in 0..3_000 {
         let request = [0, 0, 0, 0, 0];
@@ -200,11 +196,8 @@ async fn clients_that_stall_do_not_delay_others() {
         let mut wire = attacked.wire().await;
         let head = frame(HEADERS, 0, 1, &call_headers(CHECK));
         match number % 3 {
-            // Half a frame.
             0 => wire.send(&head[..12]).await,
-            // Half of the headers.
             1 => wire.send(&head).await,
-            // Headers, and half a message.
             _ => {
                 let whole = frame(HEADERS, END_HEADERS, 1, &call_headers(CHECK));
                 let half = frame(DATA, 0, 1, &[0, 0, 0, 0, 200, 1, 2, 3]);

@@ -1,4 +1,4 @@
-//! Authentication: answers to calls with tokens of every kind, and how keys are announced and expire.
+//! Calls with tokens of every kind, and how keys are announced and expire.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// A server with a method `Check` for the callers that a test selects, and a database with one key.
+/// Its method `Check` admits the callers that a test selects; its database has one key.
 struct World {
     server: Server,
     db: store::Database,
@@ -79,7 +79,6 @@ impl World {
         auth::learn(&self.db, &key).await.unwrap();
     }
 
-    /// The issuer has announced the first key at `at_ms`.
     async fn announced(&self, at_ms: i64) {
         let key = self.signer.verification_key(NOW_MS + 10 * LIFETIME_MS);
         auth::hear(&self.db, &key, at_ms).await.unwrap();
@@ -89,7 +88,7 @@ impl World {
     async fn call(&self, authorization: &[&str]) -> Result<String, Status> {
         let answer = call(self.server.channel().await, with(authorization)).await;
         let status = answer.unwrap_err();
-        // The probe can answer only with a status.
+        // The probe answers only with a status.
         match status.code() {
             Code::Unknown => Ok(status.message().to_owned()),
             _ => Err(status),
@@ -207,7 +206,7 @@ async fn what_is_for_admins_is_denied_to_users() {
 async fn a_public_method_needs_no_token_and_has_no_caller() {
     let world = World::new(FOR_ALL).await;
     let answer = world.call(&[]).await;
-    // The handler asked for the caller, but no guard has verified one.
+    // No guard has verified a caller.
     assert_refused(answer, Code::Unauthenticated, "UNAUTHENTICATED");
     let channel = world.server.channel().await;
     assert!(call(channel, ask("")).await.is_ok());
@@ -263,7 +262,7 @@ async fn a_new_key_counts_as_soon_as_it_is_in_the_table() {
     let next = signer("key-2");
     world.learn(&next).await;
     let token = format!("Bearer {}", next.issue(ADA, NOW_MS).token);
-    // Refused at most until the next read of the table.
+    // Until the next read of the table.
     while world.call(&[&token]).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -286,7 +285,7 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
     assert_eq!(retry.unwrap().retry_delay, Some(Duration::from_secs(1)));
     assert_refused(Err(status), Code::Unavailable, "KEY_UNKNOWN");
 
-    // An announcement with a wrong clock proves nothing.
+    // A wrong clock proves nothing.
     for announced_at_ms in [NOW_MS - 500, NOW_MS + 3_600_000] {
         world.announced(announced_at_ms).await;
         assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
@@ -363,7 +362,7 @@ async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
     let gone = "ALTER TABLE angarium_verification_key RENAME TO hidden";
     world.db.execute_unprepared(gone).await.unwrap();
     let unknown = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
-    // Whether that key is ours is unknown, at most until the next read.
+    // Until the next read, it is unknown whether that key is ours.
     let refused = testkit::eventually("the table is looked at", async || {
         let refused = world.call(&[&format!("Bearer {unknown}")]).await;
         match refused.as_ref().unwrap_err().code() {

@@ -156,7 +156,7 @@ async fn a_full_server_refuses_with_a_retry_time_and_answers_health() {
 
     first.abort();
     server.events.dropped.notified().await;
-    // The place is free after the server has noticed the closed connection; a refusal until then is correct.
+    // Until the server notices the closed connection, a refusal is correct.
     while call(channel.clone(), ask("")).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! What clients do wrong is answered as theirs, with a reason, and is no failure of the server in its log.
+//! Mistakes of clients have a reason, and are no failure of the server in its log.
 
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ async fn start() -> (Running, Caller) {
     (server, caller)
 }
 
-/// The next call in the log ended like this, and is no fault of the service.
 async fn is_logged(server: &mut Running, status: &str) {
     let line = server.line_with("call").await;
     assert_eq!(line["status"], status, "{line}");
@@ -53,7 +52,7 @@ async fn a_body_that_is_not_one_message_is_the_clients_mistake() {
             Code::InvalidArgument,
             "MESSAGE_MALFORMED",
         ),
-        // Here gRPC names the code.
+        // gRPC names the code.
         (
             "packed, by no method",
             &[1, 0, 0, 0, 0],

@@ -25,7 +25,7 @@ async fn at_its_limit_a_server_closes_new_connections_only() {
     let channel = server.channel().await;
     assert!(call(channel.clone(), ask("")).await.is_ok());
     let second = TcpStream::connect(server.addr).await.unwrap();
-    // The operating system accepts the third one, and the server closes it.
+    // The system accepts the third one, and the server closes it.
     let mut third = TcpStream::connect(server.addr).await.unwrap();
     let closed = third.read(&mut [0; 1]).await;
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
@@ -66,7 +66,7 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
     let channel = server.channel().await;
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // The other client gets a GOAWAY meanwhile, and stays.
+    // Meanwhile the other client gets a GOAWAY, and stays.
     eventually("a GOAWAY frame", async || {
         call(channel.clone(), ask("")).await.unwrap();
         wire.has_goaway().await.then_some(()).ok_or("not yet")
@@ -94,9 +94,8 @@ async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
     let server = start(|grpc| grpc.clients.keepalive = period).await;
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // It is pinged, and does not answer.
+    // It does not answer the pings.
     wire.is_closed().await;
-    // A client that answers stays.
     let channel = server.channel().await;
     let mut waiting = ask("wait");
     waiting.set_timeout(10 * period);
@@ -111,13 +110,12 @@ async fn a_client_that_reads_no_answers_is_closed() {
         grpc.deadline = Duration::from_millis(100);
     };
     let server = start(few).await;
-    // A client that listens to a silent stream is not closed.
     let patient = server.channel().await;
     let mut stream = open(patient.clone(), ask("")).await.unwrap().into_inner();
 
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // The server may send no byte of an answer.
+    // The window has no room for an answer.
     wire.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
     let block = call_headers("/test.v1.ProbeService/Check");
     wire.send(&frame(HEADERS, END_HEADERS, 1, &block)).await;

@@ -1,4 +1,4 @@
-//! One client that begins calls and does not go on takes nothing from the others, even at the same address.
+//! A client that begins calls and does not go on takes nothing from the others, even at the same address.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::raw_calls::{Caller, Open};
 const PROBE: &str = "/test.v1.ProbeService/Check";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// More than the server works on at a time.
+/// More than the server's slots.
 const MANY: usize = 600;
 
 async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
     let unlimited = |grpc: &mut GrpcConfig| {
         grpc.clients.calls_per_second = None;
-        // The server does not close an idle call before the test has looked.
+        // The server must not close an idle call before the test has looked.
         grpc.deadline = Duration::from_secs(600);
         configure(grpc);
     };
     Server::start(unlimited, Shutdown::new(Duration::from_secs(600))).await
 }
 
-/// Calls that have begun, and the connections that they are on.
+/// With their connections.
 async fn begin(server: &Server, path: &str, many: usize, bytes: usize) -> (Vec<Caller>, Vec<Open>) {
     let mut callers = Vec::new();
     let mut opened = Vec::new();
@@ -55,7 +55,6 @@ async fn begin(server: &Server, path: &str, many: usize, bytes: usize) -> (Vec<C
     (callers, opened)
 }
 
-/// Everybody else is served.
 async fn serves(server: &Server) {
     let channel = server.channel().await;
     for _ in 0..250 {
@@ -82,7 +81,7 @@ async fn half_sent_messages_are_bounded_and_the_oldest_give_way() {
     .await;
     let (callers, opened) = begin(&server, PROBE, 100, 32 << 10).await;
     serves(&server).await;
-    // At most so many are left of what the address may have.
+    // The most that is left of the address's share.
     let most_left = (most / 2) / (32 << 10);
     let refused = opened.len() - most_left;
     let mut opened = opened.into_iter();

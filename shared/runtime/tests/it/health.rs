@@ -134,7 +134,6 @@ async fn a_named_part_has_its_own_state_and_changes_nothing_else() {
     connected.send_replace(false);
     assert_eq!(next(&mut broker).await, ServingStatus::NotServing);
     shutdown.trigger();
-    // The first change since then.
     assert_eq!(next(&mut whole).await, ServingStatus::NotServing);
     running.join_next().await.unwrap().unwrap().unwrap();
 }

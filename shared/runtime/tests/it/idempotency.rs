@@ -32,7 +32,7 @@ fn call(caller: &str, request_id: &str, content: &str) -> Option<Call> {
     call
 }
 
-/// Like a command; each effect has a different answer.
+/// Each effect has a different answer.
 async fn perform(db: &store::Database, call: Option<&Call>) -> Result<Vec<u8>, ClaimError> {
     let transaction = begin(db).await;
     if let Some(first) = claim(&transaction, call).await? {
@@ -76,7 +76,6 @@ async fn only_a_repeated_call_gets_the_first_answer(
         Some(first.clone())
     );
 
-    // From another caller, with another id, or without an id.
     for other in [
         call("eve", &id, "tea"),
         call("ada", &new_id(), "tea"),

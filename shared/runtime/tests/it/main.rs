@@ -1,6 +1,6 @@
 //! The crate from outside: over sockets, on files and servers, and as a process.
 //!
-//! The modules have `cfg(test)`, so that lints treat them as test code.
+//! `cfg(test)`: lints treat the modules as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use tonic::transport::Channel;
 
 use crate::probe::{Server, ask, call};
 
-/// Sends any bytes.
 struct Raw;
 
 impl Codec for Raw {
@@ -51,7 +50,6 @@ impl Decoder for Raw {
     }
 }
 
-/// The probe's answer to these bytes.
 async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>, Status> {
     let mut client = Grpc::new(channel.clone());
     if packed {
@@ -63,7 +61,7 @@ async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>
     answer.map(tonic::Response::into_inner)
 }
 
-/// An unknown field with nested groups, `levels` deep.
+/// An unknown field with nested groups.
 fn nested(levels: usize) -> Vec<u8> {
     const BEGIN: u8 = (5 << 3) | 3;
     const END: u8 = (5 << 3) | 4;

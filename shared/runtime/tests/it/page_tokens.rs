@@ -1,4 +1,4 @@
-//! The key of page tokens: the same for all replicas and restarts on a database, different on another database.
+//! The key of page tokens: the same for all replicas and restarts on a database.
 
 use rstest::rstest;
 use runtime::PageTokens;

@@ -1,6 +1,5 @@
-//! A service with a method that does what its caller requests, and a server for it.
-//!
-//! It reuses the messages of the health service, so that these tests need no generated code.
+//! A service with a method that does what its caller requests. It reuses the messages of the health service, so no code
+//! is generated.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,13 +29,13 @@ use tower::Service;
 
 pub(crate) const PROBE: &str = "test.v1.ProbeService";
 
-/// The default rule of the probe: public.
+/// Public.
 const OPEN: Rules = &[
     ("test.v1.ProbeService/Check", Access::Public),
     ("test.v1.ProbeService/Watch", Access::Public),
 ];
 
-/// What the probe reports about calls that never answer.
+/// About calls that never answer.
 #[derive(Clone, Default)]
 pub(crate) struct Events {
     pub(crate) waiting: Arc<Notify>,
@@ -91,7 +90,6 @@ impl Drop for NotifyOnDrop {
     }
 }
 
-/// The generated server under the probe's name.
 #[derive(Clone)]
 struct Renamed(HealthServer<Probe>);
 
@@ -115,7 +113,7 @@ impl Service<http::Request<Body>> for Renamed {
     }
 }
 
-/// A server with the probe, on a free port.
+/// On a free port.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) health: Health,
@@ -130,7 +128,6 @@ impl Server {
         Self::guarded(Guard::new(OPEN, verifier), configure, shutdown).await
     }
 
-    /// With a guard that admits only some callers.
     pub(crate) async fn guarded(
         guard: Guard,
         configure: impl FnOnce(&mut GrpcConfig),
@@ -139,7 +136,7 @@ impl Server {
         Self::serve(guard, &[], configure, shutdown).await
     }
 
-    /// With defaults, and reflection for an additional descriptor set.
+    /// With reflection for an additional descriptor set.
     pub(crate) async fn describing(descriptor_set: &'static [u8]) -> Self {
         let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         let shutdown = Shutdown::new(std::time::Duration::from_secs(600));
@@ -181,7 +178,7 @@ impl Server {
         }
     }
 
-    /// With defaults, and a grace period that no test waits for.
+    /// No test waits for the grace period.
     pub(crate) async fn with_defaults() -> Self {
         let shutdown = Shutdown::new(std::time::Duration::from_secs(600));
         Self::start(|_| {}, shutdown).await
@@ -193,7 +190,6 @@ impl Server {
     }
 }
 
-/// Calls the probe's unary method.
 pub(crate) async fn call(
     channel: Channel,
     request: Request<HealthCheckRequest>,
@@ -204,7 +200,6 @@ pub(crate) async fn call(
     client.unary(request, path, ProstCodec::default()).await
 }
 
-/// Opens the probe's stream.
 pub(crate) async fn open(
     channel: Channel,
     request: Request<HealthCheckRequest>,
@@ -217,7 +212,6 @@ pub(crate) async fn open(
         .await
 }
 
-/// The error of the probe's stream if it does not open.
 pub(crate) async fn call_watch(channel: Channel, request: Request<HealthCheckRequest>) -> Status {
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();

@@ -37,7 +37,7 @@ async fn run(command: &mut Command) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A running example that logs JSON.
+/// It logs JSON.
 pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -75,12 +75,10 @@ impl Running {
         addr
     }
 
-    /// Where it was found to listen.
     pub(crate) fn known_addr(&self) -> SocketAddr {
         self.addr.unwrap()
     }
 
-    /// The resident memory of the process.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.child.id().unwrap());
         let pages = std::fs::read_to_string(path).unwrap();

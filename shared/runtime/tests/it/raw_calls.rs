@@ -1,4 +1,4 @@
-//! Calls whose bytes are sent as they are, with the frames of HTTP/2 right and what is in them wrong.
+//! Calls with correct frames of HTTP/2 and wrong content.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::Status;
 
-/// A connection of a client.
 pub(crate) struct Caller {
     requests: SendRequest<Bytes>,
     _connection: JoinSet<()>,
 }
 
-/// A call whose message has not ended.
 pub(crate) struct Open {
     pub(crate) body: SendStream<Bytes>,
     response: ResponseFuture,
@@ -35,7 +33,6 @@ impl Caller {
         }
     }
 
-    /// Begins a call of `path` with its headers.
     pub(crate) async fn begin(&self, path: &str, headers: &[(&str, &str)]) -> Open {
         let mut request = http::Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
@@ -49,7 +46,6 @@ impl Caller {
         Open { body, response }
     }
 
-    /// The status of a call of `path` with this body.
     pub(crate) async fn call(
         &self,
         path: &str,
@@ -63,7 +59,6 @@ impl Caller {
 }
 
 impl Open {
-    /// How the call ends.
     pub(crate) async fn status(self) -> Result<Status, h2::Error> {
         let mut response = self.response.await?;
         if let Some(status) = Status::from_header_map(response.headers()) {

@@ -35,7 +35,7 @@ async fn v1_lists_what_is_served_and_describes_it() {
     assert_eq!(names(next(&mut answers).await), SERVED);
     assert_eq!(files(next(&mut answers).await).len(), 1);
     let details = files(next(&mut answers).await);
-    // A client that wants the imports as well needs nothing else.
+    // The imports are complete.
     let imported: Vec<_> = details.iter().map(FileDescriptorProto::name).collect();
     assert_eq!(imported, ["error_details.proto", DURATION]);
     assert!(answers.message().await.unwrap().is_none());
@@ -249,7 +249,7 @@ fn names(answer: MessageResponse) -> Vec<String> {
     names
 }
 
-/// A descriptor set in which a file extends the field options.
+/// In it, a file extends the field options.
 fn with_an_option() -> &'static [u8] {
     let known = DescriptorPool::global();
     let imported = known

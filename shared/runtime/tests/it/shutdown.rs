@@ -50,7 +50,7 @@ async fn a_call_in_flight_ends_before_the_server_does() {
     let call = tokio::spawn(async move { call(channel, ask("wait")).await });
     server.events.waiting.notified().await;
     server.shutdown.trigger();
-    // The call's own status, not a broken connection.
+    // Not a broken connection.
     let status = call.await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     server.running.await.unwrap().unwrap();

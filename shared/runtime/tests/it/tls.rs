@@ -11,7 +11,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::probe::{Server, ask, call};
 
-/// A server with a certificate that the test can change.
+/// The test can change the certificate.
 pub(crate) struct Encrypted {
     pub(crate) server: Server,
     folder: TempDir,
@@ -27,7 +27,7 @@ impl Encrypted {
         Self { server, folder }
     }
 
-    /// One call on a new connection of a client that trusts `authority`.
+    /// On a new connection.
     async fn call(&self, client: ClientTlsConfig) -> Result<(), String> {
         let text = |error: &dyn std::error::Error| format!("{error:?}");
         let endpoint = Channel::from_shared(format!("https://{}", self.server.addr)).unwrap();
@@ -133,7 +133,7 @@ async fn a_new_certificate_needs_no_restart_and_connections_stay() {
 async fn an_unusable_new_certificate_changes_nothing() {
     let (before, after) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&before.server("127.0.0.1"), None).await;
-    // The state between the replacement of the two files.
+    // Between the replacement of the two files.
     let identity = after.server("127.0.0.1");
     std::fs::write(encrypted.folder.path().join("cert.pem"), &identity.cert).unwrap();
     for _ in 0..20 {

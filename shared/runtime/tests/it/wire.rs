@@ -25,7 +25,7 @@ pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// A connection without protocol checks.
+/// Without protocol checks.
 pub(crate) struct Wire {
     socket: TcpStream,
     received: Vec<u8>,
@@ -39,13 +39,12 @@ impl Wire {
         }
     }
 
-    /// Sends the HTTP/2 preface.
     pub(crate) async fn greet(&mut self) {
         self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
             .await;
     }
 
-    /// Sends bytes; `false` if the server has closed.
+    /// `false` if the server has closed.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).await.is_ok()
     }
@@ -63,7 +62,6 @@ impl Wire {
         }
     }
 
-    /// Whether the server answers a ping.
     pub(crate) async fn is_answered(&mut self) -> bool {
         self.send(&frame(PING, 0, 0, b"anyone??")).await;
         while let Some(frame) = self.next().await {
@@ -74,11 +72,10 @@ impl Wire {
         false
     }
 
-    /// Whether there is a GOAWAY among the frames that have arrived.
+    /// Among the frames that have arrived.
     pub(crate) async fn has_goaway(&mut self) -> bool {
         tokio::task::yield_now().await;
         let mut bytes = [0; 4096];
-        // A connection that is closed has no frames left.
         if let Ok(length) = self.socket.try_read(&mut bytes) {
             self.received.extend_from_slice(&bytes[..length]);
         }
@@ -90,7 +87,6 @@ impl Wire {
         false
     }
 
-    /// Returns after the server has closed the connection.
     pub(crate) async fn is_closed(&mut self) {
         let closed = async { while self.next().await.is_some() {} };
         let closed = tokio::time::timeout(PATIENCE, closed).await;
@@ -118,7 +114,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The headers of a call of `path`; only static names are compressed (RFC 7541).
+/// Only static names are compressed (RFC 7541).
 pub(crate) fn call_headers(path: &str) -> Vec<u8> {
     // `:method: POST` and `:scheme: http`.
     let mut block = vec![0x83, 0x86];
@@ -142,7 +138,7 @@ fn literal(block: &mut Vec<u8>, name: &[u8], value: &str) {
     if length < 127 {
         block.push(u8::try_from(length).unwrap());
     } else {
-        // The rest of the length in groups of seven bits.
+        // In groups of seven bits.
         block.push(127);
         let mut rest = length - 127;
         while rest >= 128 {

@@ -1,4 +1,4 @@
-//! A database that answers but accepts no writes: health notices it, on both stores, and writes only with a reason.
+//! Health notices a database that answers but accepts no writes, on both stores, and writes only with a reason.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ async fn a_database_that_takes_writes_is_written_once(
     let writable = Writable::new(database.connect().await, doubt.clone());
     assert!(writable.check().await);
     if store == StoreKind::Sqlite {
-        // No check without a reason, so this is not noticed.
+        // Without a reason there is no check.
         let occupied = Occupied::beside(&database);
         assert!(writable.check().await);
         doubt.raise();
@@ -72,7 +72,6 @@ async fn a_full_disk_is_noticed_and_so_is_its_end() {
         disk.free();
     }
     assert!(writable.check().await);
-    // It leaves no file behind.
     let files = std::fs::read_dir(disk.path()).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let left: Vec<String> = names.filter(|name| name.contains("probe")).collect();
@@ -97,13 +96,13 @@ async fn a_read_only_server_is_noticed() {
     };
     switch("on").await;
     assert!(!writable.check().await);
-    // The setting applies to new sessions only, so a new pool shows that the server accepts writes again.
+    // The setting applies to new sessions only, so the pool is new.
     switch("off").await;
     let renewed = Writable::new(database.connect().await, Doubt::new());
     assert!(renewed.check().await);
 }
 
-/// The server answers each CREATE TABLE AS with the error of a full disk.
+/// Each CREATE TABLE AS gets the error of a full disk.
 #[tokio::test]
 async fn a_server_with_a_full_disk_is_noticed() {
     let database = Database::create(StoreKind::Postgres).await;
@@ -136,7 +135,6 @@ async fn a_full_server_is_reported_as_that() {
     assert_eq!(reason(&answer), "DATABASE_FULL");
 }
 
-/// A statement that the server refuses with this code.
 async fn refusal(db: &store::Database, code: &str) -> DbErr {
     let raising = format!(
         "DO $$ BEGIN RAISE EXCEPTION 'as a test wants it' USING ERRCODE = '{code}'; END $$"

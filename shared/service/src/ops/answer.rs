@@ -4,10 +4,10 @@ use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 
-/// The most events of a page: this many of the largest fit into a response.
+/// So many of the largest fit into a response.
 pub(super) const EVENTS: u16 = 50;
 
-/// The size of a page. `asked` is the caller's wish; 0 or less means `default`.
+/// `asked` is the caller's wish; 0 or less means `default`.
 pub(super) fn size(asked: i32, default: u16, most: u16) -> u16 {
     match u16::try_from(asked) {
         Ok(0) | Err(_) if asked <= 0 => default,

@@ -1,7 +1,7 @@
 //! The marks of deleted users: the list of work of [`settling`](super).
 //!
-//! A mark is in the row that the service keeps of the user, so a command that locks this row sees it. It holds the
-//! cause of the deletion until the work is complete; the row then keeps only the two times.
+//! A mark is in the service's row of the user, so a command that locks this row sees it. It holds the cause of the
+//! deletion until the work is complete.
 
 use messaging::Cause;
 use messaging::trace::{self, TraceContext};
@@ -22,24 +22,24 @@ pub struct Deleted {
     pub span: Span,
 }
 
-/// The columns of a service's table of users that hold the marks. `user_id` is its key, and it has the columns
-/// `settled_at_ms`, `correlation_id` and `deletion_event_id`, which may be null. An index on `marked_at`, for rows that
-/// are marked and not settled, answers the worker.
+/// The columns of a table of users that hold the marks. The key is `user_id`; the columns `settled_at_ms`,
+/// `correlation_id` and `deletion_event_id` may be null. An index on `marked_at`, for rows that are marked and not
+/// settled, answers the worker.
 #[derive(Clone, Copy, Debug)]
 pub struct MarkedUsers {
     /// The table.
     pub table: &'static str,
     /// The column with the time of the mark, in Unix milliseconds.
     pub marked_at: &'static str,
-    /// Whether it has the columns `traceparent`, `tracestate` and `baggage`, too: the work then continues the trace of
-    /// the deletion.
+    /// Whether it has the columns `traceparent`, `tracestate` and `baggage`: the work then continues the trace of the
+    /// deletion.
     pub has_trace: bool,
 }
 
 const TRACE: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 impl MarkedUsers {
-    /// Marks the user. A user who is marked already keeps the first mark. Call [`wake`](super::wake) with it.
+    /// Marks the user; an earlier mark stays. Call [`wake`](super::wake) with it.
     ///
     /// # Errors
     /// If the table has no row of the user, or the database refuses.
@@ -87,7 +87,7 @@ impl MarkedUsers {
         )
     }
 
-    /// Locks the user who was marked first. Skips users that another replica has locked.
+    /// Skips users that another replica has locked.
     pub(super) async fn lock_first(
         self,
         db: &impl ConnectionTrait,
@@ -108,7 +108,7 @@ impl MarkedUsers {
         row.map(|row| self.deleted(&row)).transpose()
     }
 
-    /// The work is complete. Its cause is not needed any more; and baggage comes from callers, so it is not kept.
+    /// The cause is not needed any more, and baggage comes from callers: neither is kept.
     pub(super) async fn settle(
         self,
         db: &impl ConnectionTrait,

@@ -1,4 +1,4 @@
-//! What a test has declared on the broker and must remove.
+//! What a test has declared and must remove.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The queue file of the embedded transport: opened as a process does, and inspected from outside.
+//! The queue file of the embedded transport, opened as a process does.
 
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@ use messaging::transport::{Confirmation, RabbitMqConfig};
 
 use super::declared::Declared;
 
-/// Publishes with `mandatory`, and waits for the confirmation.
+/// `mandatory`; waits for the confirmation.
 pub(super) async fn publish(config: &RabbitMqConfig, message: &Message) -> Confirmation {
     let (connection, channel) = connect(config).await;
     channel
@@ -39,7 +39,7 @@ pub(super) async fn publish(config: &RabbitMqConfig, message: &Message) -> Confi
     confirmation
 }
 
-/// The number of ready (not unacknowledged) messages in the queue.
+/// Ready, not unacknowledged.
 pub(super) async fn messages(config: &RabbitMqConfig, queue: &str) -> u64 {
     let (connection, channel) = connect(config).await;
     let options = QueueDeclareOptions {
@@ -53,7 +53,7 @@ pub(super) async fn messages(config: &RabbitMqConfig, queue: &str) -> u64 {
     count.into()
 }
 
-/// Takes and acknowledges the first message in the queue, and returns its delivery mode.
+/// Takes and acknowledges the first message.
 pub(super) async fn delivery_mode(config: &RabbitMqConfig, queue: &str) -> Option<u8> {
     let (connection, channel) = connect(config).await;
     let getting = channel.basic_get(name(config, queue), BasicGetOptions { no_ack: true });
@@ -82,7 +82,7 @@ pub(super) async fn unbind(config: &RabbitMqConfig, queue: &str, exchange: &str,
     let _ = connection.close(200, "done".into()).await;
 }
 
-/// Deletes what a test has declared. Deleting a missing queue is no error for the broker.
+/// Deleting a missing queue is no error for the broker.
 pub(super) async fn remove(config: &RabbitMqConfig, declared: &Declared) {
     let (connection, channel) = connect(config).await;
     for queue in &declared.queues {

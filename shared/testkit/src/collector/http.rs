@@ -1,4 +1,4 @@
-//! OTLP over HTTP: each export is a POST with the message of the gRPC call as its body.
+//! OTLP over HTTP: a POST with the message of the gRPC call.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn request<M: Message + Default>(body: Bytes) -> Result<tonic::Request<M>, Statu
     Ok(tonic::Request::new(message))
 }
 
-/// An export fails only if a test refuses it.
+/// Only a test refuses an export.
 fn answer<M: Message>(
     exported: Result<tonic::Response<M>, tonic::Status>,
 ) -> Result<Response, StatusCode> {

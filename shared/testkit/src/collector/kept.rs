@@ -36,12 +36,12 @@ pub(super) struct Kept {
     pub(super) refusals: Mutex<Vec<Full>>,
 }
 
-/// How a collector that has no room refuses an export.
+/// How a full collector refuses an export.
 #[derive(Clone, Copy, Debug)]
 pub enum Full {
-    /// It says when to try again.
+    /// With the time of a retry.
     UntilLater(Duration),
-    /// It does not.
+    /// Without a retry.
     ForGood,
 }
 

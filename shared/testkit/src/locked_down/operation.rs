@@ -1,4 +1,4 @@
-//! An operation that a user tries on a broker, and the broker's answer.
+//! An operation that a user tries on a broker.
 
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,

@@ -7,9 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// The largest chunk.
 const CHUNK: usize = 16 * 1024;
-/// How many chunks may be in flight.
+/// In chunks.
 const UNDER_WAY: usize = 256;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +26,17 @@ pub(super) enum Link {
     },
 }
 
-/// The state that all connections of a proxy share.
+/// Shared by all connections of a proxy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Line {
     pub(super) link: Link,
-    /// A connection that sees this grow ends with a reset.
+    /// When this grows, a connection ends with a reset.
     pub(super) resets: u64,
-    /// Bytes to replace, and their replacement.
+    /// Bytes and their replacement.
     pub(super) spoiled: Option<(&'static [u8], &'static [u8])>,
 }
 
-/// Forwards bytes in one direction until one end closes. Records in `lost` when the first byte got nowhere.
+/// Forwards in one direction until one end closes. Records in `lost` when the first byte got nowhere.
 pub(super) async fn carry(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
@@ -45,11 +44,10 @@ pub(super) async fn carry(
     lost: &OnceLock<std::time::Instant>,
 ) {
     let (chunks, under_way) = mpsc::channel(UNDER_WAY);
-    // Concurrently, so that the last bytes arrive although the sender has hung up.
+    // Concurrently: the last bytes arrive although the sender has hung up.
     tokio::join!(send_off(from, chunks, line, lost), arrive(under_way, to));
 }
 
-/// When a chunk may arrive, and the chunk.
 type UnderWay = (Instant, Vec<u8>);
 
 async fn send_off(
@@ -76,8 +74,8 @@ async fn send_off(
             return;
         }
         if matches!(link, Link::Narrow { .. }) {
-            // Reads no more than gets through, so that the sender waits. A queue here would keep the link slow long
-            // after it was repaired.
+            // Reads no more than gets through, so that the sender waits. A queue would keep the link slow after its
+            // repair.
             tokio::time::sleep_until(last).await;
         }
     }

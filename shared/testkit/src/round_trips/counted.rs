@@ -1,11 +1,11 @@
-//! The counts of one piece of work, and the limits of a test.
+//! The counts of one piece of work, and their limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frontend::Asked;
 use super::print;
 
-/// The requests of one piece of work to PostgreSQL, in order.
+/// The requests of one piece of work, in order.
 #[derive(Debug)]
 pub struct Counted(Vec<(usize, Asked)>);
 
@@ -25,13 +25,13 @@ impl Counted {
         Self(asked)
     }
 
-    /// All round trips except those that prepare a statement: a connection does that once per statement.
+    /// All round trips except those that prepare a statement, once per connection.
     pub fn all(&self) -> usize {
         let prepared = |asked: &Asked| matches!(asked, Asked::Prepare(_));
         self.0.iter().filter(|(_, asked)| !prepared(asked)).count()
     }
 
-    /// A smaller count has fewer transactions, then fewer round trips.
+    /// First fewer transactions, then fewer round trips.
     pub(super) fn order(&self) -> (usize, usize) {
         (self.commits(), self.all())
     }
@@ -58,7 +58,7 @@ impl Counted {
             .count()
     }
 
-    /// How many transactions were committed.
+    /// The number of committed transactions.
     pub fn commits(&self) -> usize {
         self.executed().filter(|text| *text == "COMMIT").count()
     }
@@ -86,7 +86,7 @@ impl Counted {
     /// Prints the counts and checks the limits.
     ///
     /// # Panics
-    /// If a count is above its limit. The message lists all requests.
+    /// If a count is above its limit. Lists all requests.
     pub fn assert_within(&self, name: &str, limits: Limits) {
         let (trips, pings, statements) =
             (self.round_trips(), self.pings_after(), self.statements());
@@ -107,7 +107,7 @@ impl Counted {
         );
     }
 
-    /// One request per line, after the number of its connection.
+    /// One request per line, after its connection.
     fn listed(&self) -> String {
         let lines = self.0.iter().map(|(connection, asked)| match asked {
             Asked::Ping => format!("{connection}: ping"),

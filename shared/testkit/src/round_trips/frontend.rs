@@ -1,11 +1,9 @@
-//! Reads the messages of a PostgreSQL client on one connection, and reports its requests.
-//!
-//! Each request ends with Sync or is a simple query, and the client waits for its answer: one request is one round
-//! trip.
+//! Reads the requests of a PostgreSQL client on one connection. Each ends with Sync or is a simple query, and the
+//! client waits for its answer: it is one round trip.
 
 use std::collections::HashMap;
 
-/// What a client asks the server for.
+/// The request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// A ping: a request without a statement.
@@ -16,13 +14,12 @@ pub enum Asked {
     Execute(Vec<String>),
 }
 
-/// The state of one connection.
 #[derive(Default)]
 pub(super) struct Frontend {
-    /// The start of a message that is still incomplete.
+    /// An incomplete message.
     rest: Vec<u8>,
     started: bool,
-    /// The text of each prepared statement, by its name.
+    /// By name of the prepared statement.
     texts: HashMap<String, String>,
     parsed: Option<String>,
     executed: Vec<String>,
@@ -30,7 +27,7 @@ pub(super) struct Frontend {
 }
 
 impl Frontend {
-    /// Takes the next bytes, and returns the requests that they complete.
+    /// Returns the requests that the next bytes complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Asked> {
         self.rest.extend_from_slice(bytes);
         let mut asked = Vec::new();
@@ -40,7 +37,7 @@ impl Frontend {
         asked
     }
 
-    /// The first message has no type; each later one begins with it. The length counts itself.
+    /// The first message has no type. The length counts itself.
     fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
         let head = usize::from(self.started);
         let length = self.rest.get(head..head + 4)?;

@@ -1,4 +1,4 @@
-//! grpcurl and reflection, in both versions: what is served, what a name means, and that a wrong question ends no stream.
+//! grpcurl and reflection, in both versions: services, names, and wrong questions.
 
 use serde_json::{Deserializer, Value, json};
 use testkit::Tools;
@@ -7,7 +7,7 @@ use crate::process::{Process, command, run};
 
 const SERVICE: &str = "angarium.order.v1.OrderService";
 
-/// What grpcurl says, where it succeeds.
+/// Of a successful call.
 fn grpcurl(process: &Process, options: &[&str], verbs: &[&str]) -> Option<String> {
     let mut grpcurl = Tools::ready().program("grpcurl")?;
     grpcurl.arg("-plaintext").args(options);

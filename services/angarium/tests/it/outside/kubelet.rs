@@ -6,7 +6,7 @@ use crate::process::{Process, command, run};
 
 const USERS: &str = "angarium.user.v1.UserService";
 
-/// What is recorded, and whether the probe succeeds.
+/// The record, and whether the probe succeeds.
 fn probe(process: &Process, service: &str) -> Option<(String, bool)> {
     let mut kubelet = Tools::ready().program("kubelet")?;
     let address = process.users.trim_start_matches("http://");

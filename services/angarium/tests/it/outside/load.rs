@@ -1,4 +1,4 @@
-//! ghz places orders with a token, by reflection and by the proto files: its report has no error, and each call is an order.
+//! ghz places orders with a token, by reflection and by the proto files: each call is an order.
 
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +25,7 @@ async fn ghz_places_orders_and_its_report_has_no_error() {
     let order = json!({"user_id": account.user_id, "lines": [
         {"sku": "TEA-1", "quantity": 2, "unit_price": {"currency_code": "EUR", "units": 4}}
     ]});
-    // Until the service knows the user, and the key of the token.
+    // Until the service has the user and the key.
     eventually("an order is placed", async || {
         let report = place(&mut ghz().unwrap(), &process, &token, &order, 1);
         let placed = report["statusCodeDistribution"]["OK"] == 1;

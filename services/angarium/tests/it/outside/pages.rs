@@ -1,4 +1,4 @@
-//! The calls of README.md and docs/clients.md, word by word, in the order in which a reader meets them.
+//! The calls of README.md and docs/clients.md, word by word.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -70,13 +70,13 @@ async fn every_grpcurl_call_of_the_pages_does_what_they_say() {
 }
 
 struct Reader<'a> {
-    /// Where grpcurl is.
+    /// Of grpcurl.
     folder: std::path::PathBuf,
     process: &'a Process,
 }
 
 impl Reader<'_> {
-    /// Pastes a call into a shell at the root of the repository, with what the page has placeholders for.
+    /// Pastes a call into a shell at the root of the repository, with `words` for the placeholders.
     fn does(&self, call: &str, words: &[(&str, String)]) -> Output {
         let descriptors = Examples::ready().descriptors.display().to_string();
         let mut call = call.replace("target/angarium.binpb", &descriptors);
@@ -100,7 +100,7 @@ impl Reader<'_> {
     }
 }
 
-/// The calls in the shell blocks of a page, each on one line.
+/// In the shell blocks of a page, each on one line.
 fn calls_of(page: &str) -> Vec<String> {
     let page = std::fs::read_to_string(root().join(page)).unwrap();
     let blocks = page.split("```").skip(1).step_by(2);

@@ -1,4 +1,4 @@
-//! `grpc-health-probe`: its exit code for each state, by service, over plaintext, TLS and mTLS.
+//! `grpc-health-probe`: its exit code for each state, over plaintext, TLS and mTLS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ async fn each_exit_code_of_the_probe_is_right() {
     .await;
     assert_eq!(ask(""), Some(0));
     assert_eq!(ask(USERS), Some(0));
-    // Bad arguments, no connection, a service that is not here.
+    // Bad arguments, no connection, an unknown service.
     assert_eq!(probe(&process.users, &["-no-such-flag"]).unwrap(), Some(1));
     assert_eq!(
         probe("127.0.0.1:1", &["-connect-timeout=2s"]).unwrap(),

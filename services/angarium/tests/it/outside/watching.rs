@@ -1,5 +1,5 @@
-//! Collector, Prometheus and Jaeger as programs, with the configurations of `deploy/`: what the dashboard and the alerts name is
-//! there, one registration is one trace, and an alert fires and clears.
+//! Collector, Prometheus and Jaeger with the configurations of `deploy/`: what dashboard and alerts name exists, one
+//! registration is one trace, and an alert fires and clears.
 
 mod http;
 mod programs;
@@ -14,7 +14,7 @@ use crate::sudden_death::both_mails;
 use crate::telemetry::OF_FAILURES;
 use programs::Programs;
 
-/// Of a registration, with both mails sent.
+/// Of a registration, with both mails.
 const SPANS: usize = 15;
 const ALERT: &str = "AngariumBrokerDisconnected";
 
@@ -50,7 +50,7 @@ async fn what_dashboard_and_alerts_name_is_sent_and_an_outage_alerts() {
     programs.has_alert(ALERT, true).await;
     proxy.mend();
     both_mails(&process, &second).await;
-    // One trace, though half of it came after the outage.
+    // Half of it came after the outage.
     programs.shows_one_trace(&second.user_id, SPANS).await;
     programs.has_alert(ALERT, false).await;
     assert_eq!(process.interrupt().code(), Some(0));
@@ -121,7 +121,7 @@ async fn register(process: &Process, email: &str) -> Account {
     .await
 }
 
-/// But those of failures, which have not happened, and the broker's own.
+/// Except those of failures, and the broker's own.
 async fn every_series_is_there(programs: &Programs) {
     let of_failures: BTreeSet<String> = OF_FAILURES
         .iter()

@@ -1,5 +1,5 @@
-//! A collector that is reached over TLS, with a certificate of a private authority: by gRPC and by HTTP, and with a client
-//! certificate where the collector asks for one.
+//! A collector over TLS, with a certificate of a private authority: by gRPC and by HTTP, with and without client
+//! certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use testkit::{Authority, Collector, Encrypting, Identity};
 
 use crate::process::{Process, command};
 
-/// What the process is given as files.
+/// The files of the process.
 #[derive(Clone, Copy, Debug)]
 enum Given {
     Nothing,

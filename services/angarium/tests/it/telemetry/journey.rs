@@ -1,4 +1,4 @@
-//! A process that exports to a collector, a user who registers and orders, and a shutdown that flushes all exports.
+//! A process with a collector, a user who registers and orders, and a shutdown that flushes all exports.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ pub(super) const EMAIL: &str = "ada.canary@example.com";
 pub(super) const NAME: &str = "Xanthippe";
 const CALLER: &str = "00f067aa0ba902b7";
 
-/// Runs everything on `stack`, and returns the exports. `flags` says whether the caller's spans are sampled.
+/// `flags` says whether the caller's spans are sampled.
 pub(super) async fn take(stack: Stack, flags: &str) -> Collector {
     let collector = Collector::start();
     let folder = tempfile::tempdir().unwrap();
@@ -143,7 +143,7 @@ fn trace<T>(request: &mut Request<T>, trace_id: &str, flags: &str) {
     metadata.insert("traceparent", parent.parse().unwrap());
 }
 
-/// The documented names: the first cell of each row of the table under `heading`.
+/// The first cell of each row of the table under `heading`.
 pub(super) fn documented(heading: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/telemetry.md");
     let page = std::fs::read_to_string(page).unwrap();

@@ -25,7 +25,7 @@ fn exporting(data: &Path, endpoint: &str) -> Command {
     command
 }
 
-/// A line of the log with all of these in it.
+/// A line of the log with all `words`.
 async fn says(data: &Path, words: &[&str]) {
     eventually(&words.join(", "), async || {
         let said = std::fs::read_to_string(data.join("log")).unwrap();
@@ -36,7 +36,6 @@ async fn says(data: &Path, words: &[&str]) {
     .await;
 }
 
-/// The counter has arrived, with this signal.
 async fn is_counted(collector: &Collector, signal: &str) {
     eventually("the loss is counted", async || {
         let counted = collector.metrics();
@@ -81,7 +80,7 @@ async fn a_collector_that_never_answers_delays_no_call() {
     let proxy = Proxy::before(&collector.endpoint()).await;
     let data = tempfile::tempdir().unwrap();
     let mut command = exporting(data.path(), proxy.url());
-    // One export takes as long as its limit, and all the while no more than these wait.
+    // One export takes as long as its limit; meanwhile no more than these wait.
     command
         .env("OTEL_EXPORTER_OTLP_TIMEOUT", "5000")
         .env("OTEL_BSP_MAX_QUEUE_SIZE", "8");
@@ -102,7 +101,7 @@ async fn a_collector_that_never_answers_delays_no_call() {
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
-/// By the specification such an answer is repeated if it says when, and is final if not.
+/// By the specification such an answer is repeated if it says when, and final if not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_collector_is_asked_again_only_when_it_says_so() {
     let data = tempfile::tempdir().unwrap();

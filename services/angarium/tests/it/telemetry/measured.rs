@@ -6,7 +6,7 @@ use testkit::Stack;
 
 use super::journey::{self, documented};
 
-/// Listed as well, but only where something goes wrong.
+/// Only where something goes wrong.
 pub(crate) const OF_FAILURES: [&str; 4] = [
     "angarium.dead_letters.discarded",
     "angarium.grpc.closed_connections",
@@ -25,7 +25,7 @@ async fn what_is_measured_is_what_is_written_down() {
     for metric in &metrics {
         assert!(!metric.unit.is_empty(), "{metric:?}");
     }
-    // Three services share the process, and each has its own name.
+    // Three services share the process.
     let resources = collector.resources();
     let resource = resources.first().unwrap();
     assert_eq!(resource.get("service.namespace").unwrap(), "angarium");

@@ -88,12 +88,11 @@ async fn one_trace_spans_a_call_to_its_last_mail(
         }
         assert!(!span.is_error, "{span:?}");
     }
-    // Only calls and the delivery of the first key start a trace; polls and lease checks do not.
+    // Polls and lease checks start no trace.
     for root in spans.iter().filter(|span| parent(&spans, span).is_none()) {
         assert!(root.kind == "server" || is_announcement(root), "{root:?}");
     }
     nothing_secret(&collector);
-    // All of them are documented.
     let documented = documented("Spans");
     for span in &spans {
         let first = span.name.split(' ').next().unwrap();
@@ -114,7 +113,7 @@ async fn a_caller_who_does_not_sample_is_obeyed_along_the_whole_way() {
     for trace_id in [REGISTRATION, ORDER] {
         assert_eq!(tree(&spans, trace_id), "");
     }
-    // Unsampled work has not started its own trace either.
+    // Unsampled work has no trace of its own.
     let strays = spans.iter().filter(|span| parent(&spans, span).is_none());
     let strays: Vec<_> = strays
         .filter(|root| root.kind != "server" && !is_announcement(root))
@@ -122,7 +121,7 @@ async fn a_caller_who_does_not_sample_is_obeyed_along_the_whole_way() {
     assert!(strays.is_empty(), "{strays:?}");
 }
 
-/// None of the three signals contains passwords, addresses, names or tokens (by their prefix).
+/// No passwords, addresses, names or tokens (by their prefix).
 fn nothing_secret(collector: &Collector) {
     let everything = collector.everything();
     for secret in [PASSWORD, EMAIL, NAME, "canary", "eyJ"] {
@@ -130,7 +129,7 @@ fn nothing_secret(collector: &Collector) {
     }
 }
 
-/// The trace of the first key, or of a request for it if the key is late.
+/// The trace of the first key, or of a request for it.
 fn is_announcement(root: &ExportedSpan) -> bool {
     let destination = root.attributes.get("messaging.destination.name");
     destination.is_some_and(|name| {
@@ -142,7 +141,7 @@ fn parent<'a>(spans: &'a [ExportedSpan], span: &ExportedSpan) -> Option<&'a Expo
     spans.iter().find(|other| other.span_id == span.parent_id)
 }
 
-/// The spans of one trace, indented by depth; siblings are sorted by text, because parallel work has no order.
+/// Indented by depth; siblings are sorted by text, because parallel work has no order.
 fn tree(spans: &[ExportedSpan], trace_id: &str) -> String {
     let of_trace: Vec<_> = spans
         .iter()

@@ -1,4 +1,4 @@
-//! The services as separate processes would be: each with its own database and broker user.
+//! Each service has its own database and broker user.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use super::Exported;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// A user who is registered and logged in.
+/// A registered user with a token.
 pub(super) struct Account {
     user_id: String,
     token: String,
@@ -77,7 +77,6 @@ impl Services {
         }
     }
 
-    /// Registers a user and logs them in.
     pub(super) async fn register(&self, email: &str) -> Account {
         let request = CreateUserRequest {
             email: email.to_owned(),
@@ -99,7 +98,7 @@ impl Services {
         }
     }
 
-    /// After the order service knows the user and the key of the token.
+    /// After the order service has the user and the key.
     pub(super) async fn place_order(&self, account: &Account) -> String {
         let request = PlaceOrderRequest {
             user_id: account.user_id.clone(),
@@ -135,7 +134,6 @@ impl Services {
         self.orders().cancel_order(request).await.unwrap();
     }
 
-    /// Waits until the user has this many sent mails.
     pub(super) async fn mails(&self, account: &Account, count: usize) {
         let request = ListNotificationsRequest {
             user_id: account.user_id.clone(),
@@ -175,7 +173,7 @@ impl Services {
     }
 }
 
-/// The user and the key of the first token reach the other services a moment later.
+/// The other services receive the user and the key a moment later.
 fn is_too_early(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unavailable)
 }

@@ -1,6 +1,4 @@
-//! How to connect to a mail server: its URL, TLS, the login, and the name in our greeting.
-//!
-//! Guarantee: a password is sent in clear text only if the URL asks for it.
+//! How to connect to a mail server. Guarantee: a password is sent in clear text only if the URL asks for it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,12 +11,12 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// For each address of the server: an unresponsive one must not use up the time of the others.
+/// For each address of the server: a silent one must not use up the time of the others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// A mail server and how to connect to it. No `Debug`: it contains a password.
+/// No `Debug`: it contains a password.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
@@ -27,25 +25,23 @@ pub struct SmtpServer {
     credentials: Option<Credentials>,
     /// Extra CA certificates, PEM.
     ca_file: Option<PathBuf>,
-    /// The name in our greeting.
+    /// In our greeting.
     name: ClientId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Security {
-    /// TLS from the first byte.
     Tls,
     /// STARTTLS, required.
     StartTls,
     /// STARTTLS if the server offers it.
     IfOffered,
-    /// No TLS.
     Plain,
 }
 
 impl SmtpServer {
-    /// Parses `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. Without that parameter, TLS
-    /// is required if the URL has a password, and opportunistic otherwise.
+    /// Parses `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. The default is required if
+    /// the URL has a password, and opportunistic otherwise.
     pub fn parse(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
         let host = store::host_name(url.host_str()?)?;
@@ -75,26 +71,23 @@ impl SmtpServer {
         })
     }
 
-    /// As it is, trusting the authorities in `ca_file` as well, which is read at each connect.
+    /// Also trusts the authorities in `ca_file`, which is read at each connect.
     #[must_use]
     pub fn trusting(mut self, ca_file: PathBuf) -> Self {
         self.ca_file = Some(ca_file);
         self
     }
 
-    /// As it is, greeting the server as `name`.
     #[must_use]
     pub fn greeted_as(mut self, name: ClientId) -> Self {
         self.name = name;
         self
     }
 
-    /// Whether a certificate may ever be asked for.
     pub fn may_use_tls(&self) -> bool {
         self.security != Security::Plain
     }
 
-    /// A connection that is ready for a mail.
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, ConnectError> {
         let name = &self.name;
         let wrapper = match self.security {
@@ -142,10 +135,8 @@ async fn read_authorities(path: &Path) -> Result<Certificate, ConnectError> {
     Ok(Certificate::from_pem(&pem)?)
 }
 
-/// Whether `pem` has certificates.
-///
 /// # Errors
-/// Where it has none.
+/// Without certificates in `pem`.
 pub fn check_authorities(pem: &[u8]) -> std::io::Result<()> {
     let none = || std::io::Error::new(std::io::ErrorKind::InvalidData, "no certificate in PEM");
     let has_one = pem.windows(BEGIN.len()).any(|window| window == BEGIN);
@@ -153,24 +144,18 @@ pub fn check_authorities(pem: &[u8]) -> std::io::Result<()> {
     (has_one && is_readable).then_some(()).ok_or_else(none)
 }
 
-/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    /// The server, or the way to it.
     #[error(transparent)]
     Smtp(#[from] Error),
-    /// Our own file.
     #[error("SMTP_CA_FILE {path}: {source}")]
     Authorities {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
         source: std::io::Error,
     },
 }
 
 impl ConnectError {
-    /// What the server answered, if it did.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Smtp(error) => error.status().map(u16::from),
@@ -179,7 +164,7 @@ impl ConnectError {
     }
 }
 
-/// Host and port, without secrets.
+/// Without secrets.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

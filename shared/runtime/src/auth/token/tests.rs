@@ -24,7 +24,6 @@ fn verify(token: &str, key: &VerificationKey) -> Result<Caller, Refusal> {
     Unverified::parse(token)?.verify(&key.public_key, NOW_S * 1000)
 }
 
-/// The result for a token with changed claims and a valid signature.
 fn claiming(change: impl FnOnce(&mut Claims)) -> Result<Caller, Refusal> {
     let (signer, key) = signer();
     let mut claims = Claims::of(ADA, NOW_S);
@@ -140,7 +139,7 @@ fn what_was_changed_in_any_place_is_refused() {
         let mut changed = token.clone().into_bytes();
         changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        // Only the last character has unused bits; these are refused, too.
+        // The unused bits of the last character are refused, too.
         assert!(verify(&changed, &key).is_err(), "{index}");
     }
     let (_, other_key) = self::signer();

@@ -1,7 +1,5 @@
-//! The files of reflection, by name, by declared symbol and by extended message.
-//!
-//! They are the service's own files, and those of health, reflection and error details. The service's own come first:
-//! if they contain google/rpc/error_details.proto, no second file declares the same.
+//! The files of reflection: of the service, health, reflection and error details. The service's own come first: if they
+//! contain google/rpc/error_details.proto, no second file declares the same.
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
@@ -11,7 +9,7 @@ pub(super) struct Files(DescriptorPool);
 
 impl Files {
     pub(super) fn read(descriptor_set: &[u8]) -> Result<Self, DescriptorError> {
-        // From bytes: any other form loses the options that the files themselves declare.
+        // Any other form loses the options that the files declare.
         let mut pool = DescriptorPool::decode(descriptor_set)?;
         let others = [
             tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -35,20 +33,19 @@ impl Files {
         self.0.get_file_by_name(name)
     }
 
-    /// The file that declares a message, enum, service or extension, or a member of one, by its full name.
+    /// The file that declares this full name: a type, or a member of one.
     pub(super) fn declaring(&self, symbol: &str) -> Option<FileDescriptor> {
         self.declaring_type(symbol)
             .or_else(|| self.declaring_member(symbol))
     }
 
-    /// The file that declares the extension of the message with this number.
     pub(super) fn extending(&self, message: &str, number: i32) -> Option<FileDescriptor> {
         let message = self.0.get_message_by_name(message)?;
         let extension = message.get_extension(number.try_into().ok()?)?;
         Some(extension.parent_file())
     }
 
-    /// The numbers of all extensions of the message, in order; `None` for an unknown message.
+    /// In order; `None` for an unknown message.
     pub(super) fn extension_numbers(&self, message: &str) -> Option<Vec<i32>> {
         let message = self.0.get_message_by_name(message)?;
         let numbers = message.extensions().map(|extension| extension.number());
@@ -84,7 +81,7 @@ impl Files {
             let is_there = service.methods().any(|method| method.name() == name);
             return is_there.then(|| service.parent_file());
         }
-        // In protobuf, the name of an enum value is beside its enum, not below it.
+        // In protobuf, an enum value is named beside its enum, not below it.
         let mut enums = self.0.all_enums();
         let declares = enums.find(|one| one.values().any(|value| value.full_name() == symbol));
         Some(declares?.parent_file())

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The JSON at `path`, with `query` in it as given.
+/// `query` as given.
 pub(super) fn get(port: u16, path: &str, query: &[(&str, &str)]) -> Result<Value, String> {
     let body = text(port, path, query)?;
     serde_json::from_str(&body).map_err(|error| format!("{path}: {error}: {body}"))
 }
 
-/// The text at `path`.
 pub(super) fn text(port: u16, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
     let (head, body) = ask(port, path, query).map_err(|error| error.to_string())?;
     let status = head.split_whitespace().nth(1).unwrap_or_default();

@@ -1,6 +1,5 @@
-//! The three programs, each with ports of its own and the configuration of `deploy/`, and what they answer.
-//!
-//! Only addresses and times are others than in production: scrapes and rules come each second, and no alert waits minutes.
+//! The three programs, with the configuration of `deploy/`. Only ports and times differ from production: scrapes and
+//! rules come each second, and no alert waits minutes.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -29,7 +28,7 @@ struct Ports {
     traces_over_grpc: u16,
 }
 
-/// What takes telemetry: the collector, and Jaeger.
+/// The collector, and Jaeger.
 struct Taking {
     grpc: u16,
     http: u16,
@@ -38,7 +37,7 @@ struct Taking {
 }
 
 impl Programs {
-    /// `None` where one of them is not built.
+    /// `None` if one of them is not built.
     pub(super) async fn start() -> Option<Self> {
         let tools = Tools::ready();
         let (mut collector, mut prometheus) = (
@@ -107,12 +106,11 @@ impl Programs {
         format!("http://127.0.0.1:{}", self.ports.collector.http)
     }
 
-    /// Jaeger's own, without a collector.
+    /// Without a collector.
     pub(super) fn to_jaeger(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.jaeger.grpc)
     }
 
-    /// The page of metrics that Jaeger offers for scraping.
     pub(super) fn metrics_of_jaeger(&self) -> Result<String, String> {
         http::text(self.ports.jaeger.metrics, "/metrics", &[])
     }
@@ -140,7 +138,7 @@ impl Programs {
         }
     }
 
-    /// Each rule was evaluated, and none with an error.
+    /// Without an error.
     pub(super) async fn evaluates_its_rules(&self) {
         eventually("each rule is evaluated", async || {
             let answer = http::get(self.ports.prometheus, "/api/v1/rules", &[])?;
@@ -172,7 +170,6 @@ impl Programs {
         .await;
     }
 
-    /// The trace of the user's registration has all its spans.
     pub(super) async fn shows_one_trace(&self, user_id: &str, spans: usize) {
         let port = self.ports.traces;
         let tags = format!(r#"{{"aggregate.id":"{user_id}"}}"#);
@@ -258,7 +255,7 @@ impl Ports {
 
 impl Taking {
     fn in_place(&self, config: &str) -> String {
-        // Its own metrics would need one port more.
+        // Its own metrics would need another port.
         let quiet = "\nservice:\n  telemetry: {metrics: {level: none}}\n";
         config
             .replace("\nservice:\n", quiet)
@@ -291,7 +288,7 @@ fn promtool_agrees(promtool: &Command, folder: &Path) {
     }
 }
 
-/// Alerts that fire after two seconds.
+/// After two seconds.
 fn hasty(alerts: &str) -> String {
     let lines = alerts
         .lines()

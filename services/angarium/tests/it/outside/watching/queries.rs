@@ -1,4 +1,4 @@
-//! What the dashboard and the alerts ask Prometheus for.
+//! The queries of the dashboard and the alerts.
 
 #[path = "../../../../../../tests/e2e/observability/promql.rs"]
 mod promql;
@@ -13,7 +13,7 @@ use promql::Named;
 /// What Prometheus makes itself.
 const ITS_OWN: [&str; 2] = ["ALERTS", "up"];
 
-/// The queries of the dashboard's panels, with its variables filled in.
+/// With its variables filled in.
 pub(super) fn of_the_dashboard() -> Vec<String> {
     let mut queries = Vec::new();
     collect(&dashboard(), &mut queries);
@@ -31,7 +31,7 @@ pub(super) fn of_the_dashboard() -> Vec<String> {
         .collect()
 }
 
-/// All time series that the dashboard or an alert names.
+/// That the dashboard or an alert names.
 pub(super) fn series() -> BTreeSet<String> {
     let mut queries = Vec::new();
     collect(&dashboard(), &mut queries);
