@@ -33,7 +33,10 @@ mod schedule;
 
 const SIGNAL: &str = "mails";
 /// Mails that are being sent or wait for their record.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 16;
+/// With less room than this, the next lease waits: a lease is a statement, and an outcome a transaction, for any number
+/// of mails. The other half is sent meanwhile.
+const LEAST_ROOM: usize = IN_FLIGHT / 2;
 /// Hides a leased mail from other replicas, unless its sender extends it: the delay after a crash.
 const LEASE: Duration = Duration::from_secs(10);
 /// Before an outcome is recorded again, without the database.
@@ -118,7 +121,7 @@ impl Work for Hands {
         attempts: &mut JoinSet<()>,
     ) -> Result<Option<Duration>, DbErr> {
         let room = IN_FLIGHT.saturating_sub(attempts.len());
-        self.full = room == 0;
+        self.full = room < LEAST_ROOM;
         if self.full {
             return Ok(None);
         }

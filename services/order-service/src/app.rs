@@ -48,7 +48,7 @@ impl Service for App {
         let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         Ok(base
             .serve(OrderServiceServer::new(orders))
-            .taking_back(|transaction, user| users::take_back(transaction, user).boxed())
+            .taking_back(|transaction, user| users::MARKED.take_back(transaction, user).boxed())
             .beside_to_its_end("watchers", |stop| watchers.run(stop))
             .beside("settling", |stop| settling::run::<Orders>(store, stop)))
     }

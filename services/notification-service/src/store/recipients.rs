@@ -5,10 +5,7 @@
 
 use std::collections::HashMap;
 
-use contracts::Event as _;
-use contracts::user::v1::UserCreated;
-use messaging::repair::Restored;
-use messaging::{Cause, Transaction};
+use messaging::Cause;
 use sea_orm::sea_query::{Expr, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, JoinType,
@@ -27,6 +24,7 @@ use crate::preferences::Wanted;
 pub const MARKED: MarkedUsers = MarkedUsers {
     table: "recipient",
     marked_at: "erased_at_ms",
+    version: "user_version",
     has_trace: false,
 };
 
@@ -51,35 +49,6 @@ pub async fn learn(
         .filter(Column::UserVersion.lt(user_version))
         .filter(Column::ErasedAtMs.is_null())
         .exec(db)
-        .await?;
-    Ok(())
-}
-
-/// After a restore of the user service, the state at this version and later events replace the recipient. A user that
-/// the user service has lost is removed.
-pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<(), DbErr> {
-    if user.aggregate_type != UserCreated::AGGREGATE {
-        return Ok(());
-    }
-    if user.version == 0 {
-        Entity::delete_by_id(user.aggregate_id)
-            .exec(transaction)
-            .await?;
-        return Ok(());
-    }
-    let of_user = || Entity::update_many().filter(Column::UserId.eq(user.aggregate_id));
-    if user.exists {
-        // Its deletion is lost.
-        of_user()
-            .col_expr(Column::ErasedAtMs, Expr::value(None::<i64>))
-            .col_expr(Column::SettledAtMs, Expr::value(None::<i64>))
-            .exec(transaction)
-            .await?;
-    }
-    of_user()
-        .col_expr(Column::UserVersion, Expr::value(user.version - 1))
-        .filter(Column::UserVersion.gte(user.version))
-        .exec(transaction)
         .await?;
     Ok(())
 }

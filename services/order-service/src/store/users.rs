@@ -1,9 +1,5 @@
 //! The table `known_user`: the view of users built from events.
 
-use contracts::Event as _;
-use contracts::user::v1::UserCreated;
-use messaging::Transaction;
-use messaging::repair::Restored;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -19,6 +15,7 @@ use super::known_user::{ActiveModel, Column, Entity, Model};
 pub const MARKED: MarkedUsers = MarkedUsers {
     table: "known_user",
     marked_at: "deleted_at_ms",
+    version: "version",
     has_trace: true,
 };
 
@@ -47,35 +44,6 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
                 .to_owned(),
         )
         .exec_without_returning(db)
-        .await?;
-    Ok(())
-}
-
-/// After a restore of the user service, the state at this version and later events replace the view of a user. A user
-/// that the user service has lost is removed.
-pub async fn take_back(transaction: &Transaction, user: Restored<'_>) -> Result<(), DbErr> {
-    if user.aggregate_type != UserCreated::AGGREGATE {
-        return Ok(());
-    }
-    if user.version == 0 {
-        Entity::delete_by_id(user.aggregate_id)
-            .exec(transaction)
-            .await?;
-        return Ok(());
-    }
-    let of_user = || Entity::update_many().filter(Column::UserId.eq(user.aggregate_id));
-    if user.exists {
-        // Its deletion is lost.
-        of_user()
-            .col_expr(Column::DeletedAtMs, Expr::value(None::<i64>))
-            .col_expr(Column::SettledAtMs, Expr::value(None::<i64>))
-            .exec(transaction)
-            .await?;
-    }
-    of_user()
-        .col_expr(Column::Version, Expr::value(user.version - 1))
-        .filter(Column::Version.gte(user.version))
-        .exec(transaction)
         .await?;
     Ok(())
 }

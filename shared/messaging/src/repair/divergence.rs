@@ -94,6 +94,7 @@ const TAKE_BACK: &str = "
 UPDATE angarium_position SET version = $4
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version > $4";
 
+// `state <> 'done'` although 'dead' implies it: the planner uses the partial index only if it sees its condition.
 const RETRY: &str = "
 UPDATE angarium_inbox
 SET state = 'deferred', due_at = {time}, repaired_at = {time}, settled_at = NULL, attempts = 0, first_failed_at = NULL, cause = NULL

@@ -3,8 +3,11 @@
 //! A mark is in the service's row of the user, so a command that locks this row sees it. It holds the cause of the
 //! deletion until the work is complete.
 
-use messaging::Cause;
+use contracts::Event as _;
+use contracts::user::v1::UserCreated;
+use messaging::repair::Restored;
 use messaging::trace::{self, TraceContext};
+use messaging::{Cause, Transaction};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use store::sql;
 use tracing::Span;
@@ -31,6 +34,8 @@ pub struct MarkedUsers {
     pub table: &'static str,
     /// The column with the time of the mark, in Unix milliseconds.
     pub marked_at: &'static str,
+    /// The column with the version of the last handled event of the user.
+    pub version: &'static str,
     /// Whether it has the columns `traceparent`, `tracestate` and `baggage`: the work then continues the trace of the
     /// deletion.
     pub has_trace: bool,
@@ -76,6 +81,49 @@ impl MarkedUsers {
             Some(_) => Ok(()),
             None => Err(DbErr::RecordNotUpdated),
         }
+    }
+
+    /// After a restore of the user service, the state at this version and later events replace the row. A user that the
+    /// user service has lost is removed. For [`Parts::taking_back`](crate::Parts::taking_back).
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn take_back(
+        self,
+        transaction: &Transaction,
+        user: Restored<'_>,
+    ) -> Result<(), DbErr> {
+        if user.aggregate_type != UserCreated::AGGREGATE {
+            return Ok(());
+        }
+        let Self {
+            table,
+            marked_at,
+            version,
+            ..
+        } = self;
+        if user.version == 0 {
+            let removing = format!("DELETE FROM {table} WHERE user_id = $1");
+            sql::execute(transaction, &removing, [user.aggregate_id.into()]).await?;
+            return Ok(());
+        }
+        if user.exists {
+            // Its deletion is lost.
+            let unmarking = format!(
+                "UPDATE {table} SET {marked_at} = NULL, settled_at_ms = NULL WHERE user_id = $1"
+            );
+            sql::execute(transaction, &unmarking, [user.aggregate_id.into()]).await?;
+        }
+        let going_back =
+            format!("UPDATE {table} SET {version} = $2 WHERE user_id = $1 AND {version} > $2");
+        let before = user.version - 1;
+        sql::execute(
+            transaction,
+            &going_back,
+            [user.aggregate_id.into(), before.into()],
+        )
+        .await?;
+        Ok(())
     }
 
     /// A query for [`Store::due`](messaging::Store::due): due now if a user is marked, locked or not.
