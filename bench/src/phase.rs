@@ -55,7 +55,7 @@ pub(crate) async fn measure(
     duration: Duration,
     prefix: &str,
 ) -> Result<Measured> {
-    system.databases.checkpoint().await?;
+    system.databases.come_to_rest().await?;
     let (cores, began) = (Cores::look()?, Instant::now());
     let before = system.cpu(servers)?;
     let began_us = system.databases.now_us().await?;

@@ -40,7 +40,9 @@ impl Service for App {
         let notifications = grpc::Notifications::new(store.clone(), base.page_tokens.clone());
         Ok(base
             .serve(NotificationServiceServer::new(notifications))
-            .taking_back(|transaction, user| recipients::MARKED.take_back(transaction, user).boxed())
+            .taking_back(|transaction, user| {
+                recipients::MARKED.take_back(transaction, user).boxed()
+            })
             .beside("settling", |stop| settling::run::<Mails>(store, stop))
             .beside_to_its_end("mailer", |stop| mailer.run(stop)))
     }

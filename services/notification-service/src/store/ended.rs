@@ -64,3 +64,43 @@ fn listed<'a>(ends: impl IntoIterator<Item = (&'a Attempt, End)>) -> Value {
         Map::from_iter(columns.map(|(name, value)| (name.to_owned(), value)))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+    use store::Transaction;
+    use testkit::{Database, StoreKind};
+
+    use super::*;
+
+    const PENDING: &str = "
+INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject, body_text,
+                          body_html, correlation_id, attempts, repeats, created_at_ms, due_at_ms)
+SELECT 'mail ' || i, 'event ' || i, 'user', 'order_placed', 'pending', '', '', '', repeat('x', 700), '', '', 0, 0, 0, 0
+FROM generate_series(1, 600) AS i";
+
+    /// A session keeps its plan until the next statistics, and most mails come after the first ones.
+    #[tokio::test]
+    async fn outcomes_find_their_mails_by_key_in_a_small_table() {
+        let database = Database::create(StoreKind::Postgres).await;
+        let db = database.migrated::<crate::migrations::Migrator>().await;
+        let transaction = Transaction::begin(&db).await.unwrap();
+        let record = sql::statement(&transaction, RECORD, []).sql;
+        for step in [
+            PENDING,
+            "ANALYZE notification",
+            "SET LOCAL plan_cache_mode = force_generic_plan",
+            &format!("PREPARE record (text) AS {record}"),
+        ] {
+            transaction.execute_unprepared(step).await.unwrap();
+        }
+        let explain = sql::query_all(&transaction, "EXPLAIN EXECUTE record ('[]')", []);
+        let steps = explain.await.unwrap().into_iter();
+        let steps: Vec<String> = steps
+            .map(|row| row.try_get("", "QUERY PLAN").unwrap())
+            .collect();
+        let plan = steps.join("\n");
+        assert!(!plan.contains("Seq Scan on notification"), "{plan}");
+        transaction.rollback().await.unwrap();
+    }
+}

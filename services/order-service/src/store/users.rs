@@ -1,10 +1,7 @@
 //! The table `known_user`: the view of users built from events.
 
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Set,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, Set};
 use service::settling::MarkedUsers;
 use store::now_ms;
 use uuid::Uuid;
