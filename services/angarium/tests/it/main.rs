@@ -21,6 +21,7 @@ mod pgbouncer;
 mod private;
 mod process;
 mod pruning;
+mod reconcile;
 mod starting;
 mod stop;
 mod sudden_death;

@@ -58,17 +58,10 @@ impl Described {
         problems: &Problems,
         variables: impl Iterator<Item = OsString>,
     ) -> Self {
-        let arguments = || {
-            command
-                .get_arguments()
-                .filter(|arg| arg.get_env().is_some())
-        };
-        let settings = arguments().filter_map(|arg| setting(arg, matches, secrets, problems));
+        let settings =
+            arguments(command).filter_map(|arg| setting(arg, matches, secrets, problems));
         let mut known: Vec<String> = OPENTELEMETRY.map(str::to_owned).into();
-        for name in arguments().map(variable) {
-            known.push(format!("{name}_FILE"));
-            known.push(name);
-        }
+        known.extend(variables_of(command));
         let given = variables.filter_map(|name| name.into_string().ok());
         Self {
             settings: settings.collect(),
@@ -101,6 +94,19 @@ impl Described {
 }
 
 const DEFAULT: &str = "default";
+
+fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
+    let all = command.get_arguments();
+    all.filter(|arg| arg.get_env().is_some())
+}
+
+/// Those of all subcommands too: an operator's shell may have variables for `angarium reconcile` when it starts a service.
+fn variables_of(command: &Command) -> Vec<String> {
+    let own = arguments(command).map(variable);
+    let own = own.flat_map(|name| [format!("{name}_FILE"), name]);
+    let below = command.get_subcommands().flat_map(variables_of);
+    own.chain(below).collect()
+}
 
 fn setting(
     arg: &Arg,
@@ -197,6 +203,16 @@ mod tests {
         ] {
             assert_eq!(address(secret), shown);
         }
+    }
+
+    #[test]
+    fn a_variable_of_a_subcommand_is_a_setting() {
+        let reconcile = Command::new("reconcile").arg(Arg::new("email").env("OPERATOR_EMAIL"));
+        let command = Command::new("angarium")
+            .arg(Arg::new("operators").env("OPERATOR_EMAILS"))
+            .subcommand(reconcile);
+        let known = variables_of(&command);
+        assert_eq!(misspelt("OPERATOR_EMAIL".to_owned(), &known), None);
     }
 
     #[test]
