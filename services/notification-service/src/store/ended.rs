@@ -67,7 +67,6 @@ fn listed<'a>(ends: impl IntoIterator<Item = (&'a Attempt, End)>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::ConnectionTrait as _;
     use store::Transaction;
     use testkit::{Database, StoreKind};
 
@@ -92,7 +91,7 @@ FROM generate_series(1, 600) AS i";
             "SET LOCAL plan_cache_mode = force_generic_plan",
             &format!("PREPARE record (text) AS {record}"),
         ] {
-            transaction.execute_unprepared(step).await.unwrap();
+            sql::execute(&transaction, step, []).await.unwrap();
         }
         let explain = sql::query_all(&transaction, "EXPLAIN EXECUTE record ('[]')", []);
         let steps = explain.await.unwrap().into_iter();

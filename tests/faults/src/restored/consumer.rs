@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use testkit::{BrokerKind, StoreKind};
 
-use super::args;
+use super::{FOLLOWED, Side, args, load, number};
 use crate::checker::Verdict;
 use crate::fixture::{Fixture, look_into};
 use crate::repaired::Repaired;
@@ -22,12 +22,16 @@ pub(super) async fn run(
 ) -> Result<Verdict> {
     let mut fixture = Fixture::new(store, broker).await?;
     let (run, patience) = (format!("{seed}-consumer"), patience.to_string());
-    let (first, all) = (commands.to_string(), (2 * commands).to_string());
-    let begins = fixture.workload(&run, &args(&first, &patience))?;
-    fixture.run(begins).await?;
+    let mut given = commands;
+    load(&mut fixture, &run, given, &patience).await?;
+    // A consumer expects the events of a binding from the second checkpoint on.
+    while number(&fixture, Side::Consumer, FOLLOWED).await? < 2 {
+        ensure!(given < 50 * commands, "no checkpoint is published");
+        given += commands;
+        load(&mut fixture, &run, given, &patience).await?;
+    }
     let backup = fixture.consumer.backup().await;
-    let goes_on = fixture.workload(&run, &args(&all, &patience))?;
-    fixture.run(goes_on).await?;
+    load(&mut fixture, &run, given + commands, &patience).await?;
     fixture.consumer.restore(&backup).await;
 
     let (producer, consumer) = (
@@ -37,8 +41,8 @@ pub(super) async fn run(
     let repaired = Repaired::of(&producer, &consumer);
     let gone = repaired.lacking().await?;
     // The services run, and the load goes on during the repair.
-    let three = (3 * commands).to_string();
-    let load = fixture.workload(&run, &args(&three, &patience))?;
+    let more = (given + 2 * commands).to_string();
+    let load = fixture.workload(&run, &args(&more, &patience))?;
     let repairing = async {
         let unshown = repaired.unshown(&gone).await?;
         anyhow::Ok((unshown, repaired.hand_over().await?))

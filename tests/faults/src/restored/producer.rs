@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use messaging::repair::{Accepted, Received, Restored, Selection};
 use testkit::{BrokerKind, StoreKind};
 
-use super::args;
+use super::{FOLLOWED, Side, load, number};
 use crate::fixture::{Fixture, look_into};
 use crate::repaired::{Repaired, by};
 use crate::tables;
@@ -16,8 +16,6 @@ const PAGE: u16 = 100;
 /// A load that must not become quiet: events that are refused wait for the operator.
 const IMPATIENT: &str = "5";
 const CHECKPOINT: &str = "SELECT cast(coalesce(max(number), 0) AS bigint) FROM angarium_checkpoint";
-const FOLLOWED: &str =
-    "SELECT cast(coalesce(max(number), 0) AS bigint) FROM angarium_checkpoint_stream";
 
 /// Lost events by account, and the last version that both know.
 type Lost = BTreeMap<String, (Vec<Received>, i64)>;
@@ -81,30 +79,6 @@ pub(super) async fn run(
     producer.close().await?;
     consumer.close().await?;
     Ok(usize::from(!sound))
-}
-
-/// Gives so many commands, and repeats those that were given before.
-async fn load(fixture: &mut Fixture, run: &str, commands: u32, patience: &str) -> Result<()> {
-    let commands = commands.to_string();
-    let load = fixture.workload(run, &args(&commands, patience))?;
-    fixture.run(load).await?;
-    Ok(())
-}
-
-enum Side {
-    Producer,
-    Consumer,
-}
-
-/// Without a connection that stays, because a backup needs none.
-async fn number(fixture: &Fixture, side: Side, reading: &str) -> Result<i64> {
-    let db = match side {
-        Side::Producer => look_into(&fixture.producer).await?,
-        Side::Consumer => look_into(&fixture.consumer).await?,
-    };
-    let number = tables::number(&db, reading).await;
-    db.close().await?;
-    number
 }
 
 /// The events in the inbox that the producer does not have.
