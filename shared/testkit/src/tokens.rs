@@ -6,6 +6,8 @@ use sea_orm::ConnectionTrait;
 use tonic::Request;
 use uuid::Uuid;
 
+use crate::eventually::eventually;
+
 /// Issues tokens with its own key.
 pub struct Tokens {
     signer: Signer,
@@ -34,9 +36,10 @@ impl Tokens {
     /// The service with this database accepts the key, as if it was announced now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
         let key = self.signer.verification_key(NEVER_MS);
-        auth::hear(db, &key, SystemClock.now_ms())
-            .await
-            .unwrap_or_else(|error| panic!("making a key known: {error}"));
+        eventually("the key is known", async || {
+            auth::hear(db, &key, SystemClock.now_ms()).await
+        })
+        .await;
     }
 
     /// The id of the key and its public half.
