@@ -198,7 +198,7 @@ async fn a_crash_repeats_only_what_was_in_flight(
     }
     let silent = Arc::new(Silent::default());
     post.start(silent.clone()).await;
-    eventually_is("eight are handed over", 8, async || {
+    eventually_is("sixteen are handed over", 16, async || {
         silent.sent.lock().await.len()
     })
     .await;
@@ -209,8 +209,8 @@ async fn a_crash_repeats_only_what_was_in_flight(
     post.start(sender.clone()).await;
     post.come_to("sent", 20).await;
     assert_eq!(sender.sent.lock().await.len(), 20);
-    assert_eq!(post.count("attempts = 2 AND repeats = 1").await, 8);
-    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 12);
+    assert_eq!(post.count("attempts = 2 AND repeats = 1").await, 16);
+    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 4);
     assert_eq!(outbox(&post.db).await.len(), 20);
     post.end().await;
 }
