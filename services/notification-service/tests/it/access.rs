@@ -9,7 +9,8 @@ use testkit::{StoreKind, Tokens, authorized, reason, violated_fields};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-use crate::world::{World, registered};
+use crate::samples::registered;
+use crate::world::World;
 
 /// The answers of all methods to calls made by `call`.
 async fn every_method(

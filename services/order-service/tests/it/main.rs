@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cancel_order;
 #[cfg(test)]
 mod configuration;
@@ -34,9 +36,9 @@ mod refused_orders;
 #[cfg(test)]
 mod request_ids;
 #[cfg(test)]
-mod samples;
+mod rows;
 #[cfg(test)]
-mod subscriber;
+mod samples;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
