@@ -39,7 +39,7 @@ fn a_program_lists_its_crates_with_their_licences() {
         assert!(names.contains(expected), "{expected} is not in the list");
     }
     // Of tests and of other services is nothing in it.
-    for other in ["testkit", "user-service", "rstest"] {
+    for other in ["testbench", "testkit", "user-service", "rstest"] {
         assert!(!names.contains(other), "{other} is in the list");
     }
     let contained = list.matches(" CONTAINS ").count();

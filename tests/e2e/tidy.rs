@@ -57,6 +57,17 @@ fn shared_crates_depend_only_on_their_allowed_neighbours() {
         ("runtime", &["store"]),
         ("service", &["contracts", "messaging", "runtime", "store"]),
         ("store", &[]),
+        (
+            "testbench",
+            &[
+                "event",
+                "messaging",
+                "runtime",
+                "service",
+                "store",
+                "testkit",
+            ],
+        ),
         ("testkit", &["event", "messaging", "runtime", "store"]),
     ];
     let (shared, others) = (folders("shared"), folders("services"));
@@ -171,6 +182,16 @@ fn no_file_of_the_product_is_longer_than_400_lines() {
                 file.display()
             );
         }
+    }
+}
+
+/// It has the settings of the service; what all services need is in the test bench.
+#[test]
+fn the_fixture_of_each_service_has_at_most_120_lines() {
+    for service in services() {
+        let fixture = read(format!("services/{service}/tests/it/world.rs"));
+        let lines = fixture.lines().count();
+        assert!(lines <= 120, "{service}: world.rs has {lines} lines");
     }
 }
 
@@ -302,7 +323,8 @@ fn sql_is_written_out_and_its_values_are_bound() {
             .unwrap()
             .to_string_lossy()
             .replace('\\', "/");
-        if !file.contains("/src/") || file.starts_with("shared/testkit/") {
+        let of_tests = ["shared/testbench/", "shared/testkit/"];
+        if !file.contains("/src/") || of_tests.iter().any(|one| file.starts_with(one)) {
             continue;
         }
         let source = read(&file);

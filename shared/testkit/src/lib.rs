@@ -37,6 +37,7 @@ mod statements;
 mod tokens;
 mod tools;
 mod unchecked;
+mod value;
 mod virtual_host;
 
 pub use broker::{Broker, BrokerKind};
@@ -63,4 +64,5 @@ pub use statements::Statements;
 pub use tokens::{Tokens, authorized};
 pub use tools::Tools;
 pub use unchecked::{call_unchecked, call_with_bytes};
+pub use value::value;
 pub use virtual_host::VirtualHost;

@@ -9,7 +9,8 @@ use testkit::{StoreKind, Tokens, authorized, reason, violated_fields};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-use crate::world::{World, registered};
+use crate::samples::registered;
+use crate::world::World;
 
 /// Of calls made by `call`.
 async fn every_method(

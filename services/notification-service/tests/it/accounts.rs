@@ -15,12 +15,12 @@ use notification_service::store::{self, pending, recipients};
 use rstest::rstest;
 use sea_orm::ConnectionTrait as _;
 use service::settling::settle_some;
-use testkit::{Database, StoreKind, eventually_is, outbox};
+use testkit::{Database, StoreKind, eventually_is, outbox, value};
 use uuid::Uuid;
 
 use crate::mails::{parsed, to};
-use crate::samples::{cancelled, deleted, moved, placed, verification};
-use crate::world::{World, registered, value};
+use crate::samples::{cancelled, deleted, moved, placed, registered, verification};
+use crate::world::World;
 
 /// In the tables, as one text.
 pub(crate) async fn personal(world: &World) -> String {

@@ -7,8 +7,8 @@ use rstest::rstest;
 use testkit::{StoreKind, eventually_is};
 
 use crate::mails::{html, parsed, text, to};
-use crate::samples::{reset, sealed, verification};
-use crate::world::{World, registered};
+use crate::samples::{registered, reset, sealed, verification};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]

@@ -5,18 +5,19 @@ use contracts::notification::v1::{
 };
 use contracts::user::v1::UserCreated;
 use rstest::rstest;
-use testkit::{StoreKind, eventually_is, outbox};
+use testkit::{Stack, StoreKind, eventually_is, outbox};
 
 use crate::mails::{html, parsed, shown, text, to};
-use crate::samples::{cancelled, confirmed, placed, shipped};
-use crate::world::{World, correlation_id, registered};
+use crate::publishing::correlation_id;
+use crate::samples::{cancelled, confirmed, placed, registered, shipped};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn a_registration_sends_a_welcome_mail(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(store).await;
+    let world = World::on_stack(stack).await;
     let user = registered("ada@example.com", "Ada Lovelace");
     let event_id = world.publish(&user).await;
 

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use contracts::notification::v1::{ListNotificationsRequest, NotificationState};
 use messaging::Store;
-use notification_service::config::Delivery;
 use store::DatabaseConfig;
 use testkit::{Database, Proxy, StoreKind, eventually, eventually_is, outbox, reason};
 use tonic::Code;
 
 use crate::post::Post;
+use crate::samples::registered;
 use crate::senders::Gate;
-use crate::world::{World, registered};
+use crate::world::World;
 
 #[tokio::test]
 async fn without_the_database_calls_fail_fast_and_events_wait() {
@@ -21,8 +21,7 @@ async fn without_the_database_calls_fail_fast_and_events_wait() {
         acquire_timeout: Duration::from_secs(2),
         ..DatabaseConfig::new(proxy.url())
     };
-    let delivery = |folder: &tempfile::TempDir| Delivery::Folder(folder.path().join("mails"));
-    let world = World::on(database, config, delivery).await;
+    let world = World::on(database, config).await;
     world
         .list(ListNotificationsRequest::default())
         .await

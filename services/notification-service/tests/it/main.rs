@@ -9,6 +9,8 @@ mod accounts;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod codes;
 #[cfg(test)]
 mod configuration;
@@ -36,6 +38,8 @@ mod notices;
 mod post;
 #[cfg(test)]
 mod preferences;
+#[cfg(test)]
+mod publishing;
 #[cfg(test)]
 mod resend;
 #[cfg(test)]

@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use crate::accounts::personal;
 use crate::mails::{parsed, shown, text, to};
-use crate::samples::{became_admin, deleted, logged_in_elsewhere, moved, password_changed, placed};
-use crate::world::{World, registered};
+use crate::samples::{
+    became_admin, deleted, logged_in_elsewhere, moved, password_changed, placed, registered,
+};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]

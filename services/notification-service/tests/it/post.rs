@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{FROM, sealing_key, value};
+use crate::world::{FROM, sealing_key};
 
 /// A database with pending mails, and mailers on it.
 pub(crate) struct Post {
@@ -107,7 +107,7 @@ impl Post {
     }
 
     pub(crate) async fn value<T: TryGetable>(&self, sql: &str) -> T {
-        value(&self.db, sql).await
+        testkit::value(&self.db, sql).await
     }
 
     pub(crate) async fn count(&self, condition: &str) -> i64 {

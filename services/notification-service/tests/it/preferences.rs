@@ -11,8 +11,8 @@ use testkit::{StoreKind, eventually, reason, violated_fields};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::samples::{cancelled, confirmed, placed, reset, shipped, verification};
-use crate::world::{World, registered};
+use crate::samples::{cancelled, confirmed, placed, registered, reset, shipped, verification};
+use crate::world::World;
 
 async fn welcomed(world: &World) -> UserCreated {
     let user = registered("ada@example.com", "Ada");

@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::mails::{parsed, text, to};
-use crate::samples::{deleted, moved, verification};
-use crate::world::{World, registered};
+use crate::samples::{deleted, moved, registered, verification};
+use crate::world::World;
 
 async fn resend(
     world: &World,

@@ -13,6 +13,15 @@ use uuid::Uuid;
 
 use crate::world::sealing_key;
 
+pub(crate) fn registered(email: &str, display_name: &str) -> UserCreated {
+    UserCreated {
+        user_id: Uuid::now_v7().to_string(),
+        email: email.to_owned(),
+        display_name: display_name.to_owned(),
+        create_time: None,
+    }
+}
+
 pub(crate) fn placed(user_id: &str) -> OrderPlaced {
     let eur = |units, nanos| Money {
         currency_code: "EUR".to_owned(),

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::mail_server::{Answer, MailServer};
 use crate::mails::{html, parsed, text, to};
-use crate::world::{World, registered};
+use crate::samples::registered;
+use crate::world::World;
 
 pub(crate) fn mail() -> Mail {
     let address = |text: &str| text.parse().unwrap();

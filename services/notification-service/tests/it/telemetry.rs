@@ -15,7 +15,9 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::mail_server::{Answer, MailServer};
-use crate::world::{TRACEPARENT, World, registered};
+use crate::publishing::TRACEPARENT;
+use crate::samples::registered;
+use crate::world::World;
 
 /// Of all tests of this process.
 #[derive(Clone, Default)]

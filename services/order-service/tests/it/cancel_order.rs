@@ -3,7 +3,7 @@
 use contracts::order::v1::{Order, OrderCancelled, OrderPlaced, OrderState};
 use futures::future::join_all;
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
+use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -86,9 +86,9 @@ async fn a_reason_may_be_left_out_or_long_but_not_too_long(
 #[rstest]
 #[tokio::test]
 async fn an_orders_events_are_in_order_and_name_their_calls(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(store).await;
+    let world = World::on_stack(stack).await;
     let user_id = world.known_user().await;
     let calls = ["cart-42", "regret-43"];
     let (placed, cancelled) = world

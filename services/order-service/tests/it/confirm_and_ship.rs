@@ -4,7 +4,7 @@ use contracts::order::v1::{
     ConfirmOrderRequest, Order, OrderConfirmed, OrderShipped, OrderState, ShipOrderRequest,
 };
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
+use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -14,9 +14,9 @@ use crate::world::World;
 #[rstest]
 #[tokio::test]
 async fn an_order_is_confirmed_and_shipped_and_each_is_published(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(store).await;
+    let world = World::on_stack(stack).await;
     let placed = world.placed_order().await;
     let confirmed = world.confirm(&placed.order_id).await.unwrap();
     assert!(confirmed.confirm_time.is_some());

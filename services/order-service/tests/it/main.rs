@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cancel_order;
 #[cfg(test)]
 mod configuration;
@@ -33,9 +35,9 @@ mod refused_orders;
 #[cfg(test)]
 mod request_ids;
 #[cfg(test)]
-mod samples;
+mod rows;
 #[cfg(test)]
-mod subscriber;
+mod samples;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]

@@ -8,13 +8,13 @@ use messaging::transport::{self, RabbitMqConfig};
 use order_service::DEFINITION;
 use prost::Message as _;
 use rstest::rstest;
+use testbench::no_broker;
 use testkit::{Broker, BrokerKind, Proxy, StoreKind, eventually, eventually_is, reason};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::samples::tea_for;
-use crate::subscriber;
-use crate::world::{World, no_broker};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]
@@ -40,7 +40,6 @@ async fn after_the_brokers_return_orders_go_on_and_no_event_is_lost(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
-    subscriber::declare(&broker).await;
     let (proxy, reached) = by_way_of_a_proxy(&broker).await;
     let world = World::without_patience(store, broker, reached).await;
     let user_id = world.known_user().await;

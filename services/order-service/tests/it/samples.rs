@@ -1,7 +1,7 @@
-//! Sample orders, and events that make users known.
+//! Sample requests, and events that make users known.
 
 use contracts::money::Money;
-use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
+use contracts::order::v1::{CancelOrderRequest, OrderLine, PlaceOrderRequest, ShipOrderRequest};
 use contracts::user::v1::{UserCreated, UserDeleted, UserUpdated};
 use contracts::{EventInfo, FILE_DESCRIPTOR_SET};
 use event::{Envelope, Message};
@@ -99,5 +99,14 @@ pub(crate) fn parcel_of(order_id: &str) -> ShipOrderRequest {
         carrier: "Royal Road".to_owned(),
         tracking_number: "SUSA-SARDIS-111".to_owned(),
         ..ShipOrderRequest::default()
+    }
+}
+
+/// A request to cancel the order.
+pub(crate) fn cancelling(order_id: &str, reason: &str) -> CancelOrderRequest {
+    CancelOrderRequest {
+        order_id: order_id.to_owned(),
+        reason: reason.to_owned(),
+        ..CancelOrderRequest::default()
     }
 }

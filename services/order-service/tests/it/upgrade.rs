@@ -83,7 +83,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     // As after a restart or a rollback of the release.
     let restarted = world.replica().await;
     let orders = OrderServiceClient::new(restarted.channel())
-        .list_orders(world.of_admin(ListOrdersRequest::default()))
+        .list_orders(world.by_admin(ListOrdersRequest::default()))
         .await
         .unwrap();
     assert_eq!(orders.into_inner().orders.len(), 12);
@@ -110,7 +110,7 @@ async fn everything_works(world: &World) {
         page_size: 1,
         ..ListOrdersRequest::default()
     };
-    let page = world.client().list_orders(world.of_admin(list)).await;
+    let page = world.client().list_orders(world.by_admin(list)).await;
     assert!(!page.unwrap().into_inner().next_page_token.is_empty());
     world.settled().await;
 }

@@ -23,7 +23,7 @@ async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
 }
 
 async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Answers, Status> {
-    let mut request = world.of_admin(WatchOrderRequest {
+    let mut request = world.by_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
     // A missing message is an error, not a hanging test.
@@ -158,7 +158,7 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
 async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
     let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
     let placed = world.placed_order().await;
-    let mut request = world.of_admin(WatchOrderRequest {
+    let mut request = world.by_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
     // Without a timer of the client, the server's must end the stream.

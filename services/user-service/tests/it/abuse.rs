@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::memory::{Started, resident_kib};
-use crate::world::ada;
+use crate::samples::ada;
 
 const CREATE_USER: &str = "/angarium.user.v1.UserService/CreateUser";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";

@@ -12,7 +12,8 @@ use tonic::{Code, Request, Status};
 use user_service::access::RULES;
 use uuid::Uuid;
 
-use crate::world::{World, ada, bob, new_id};
+use crate::samples::{ada, bob, new_id};
+use crate::world::World;
 
 /// From the descriptor set.
 fn methods() -> BTreeSet<String> {

@@ -9,7 +9,8 @@ use rstest::rstest;
 use testkit::{StoreKind, authorized, reason, violated_fields};
 use tonic::{Code, Request, Status};
 
-use crate::world::{ADMIN, PASSWORD, World, ada, bob};
+use crate::samples::{ADMIN, PASSWORD, ada, bob};
+use crate::world::World;
 
 async fn update(world: &World, by: &str, request: UpdateUserRequest) -> Result<User, Status> {
     let request = world.by(by, request);

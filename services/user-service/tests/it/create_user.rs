@@ -4,10 +4,11 @@ use contracts::user::v1::{CreateUserRequest, UserCreated};
 use futures::future::join_all;
 use prost::Message as _;
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
+use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 
-use crate::world::{PASSWORD, World, ada};
+use crate::samples::{PASSWORD, ada};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]
@@ -33,9 +34,9 @@ async fn a_user_is_answered_as_given_without_the_space_around_it(
 #[rstest]
 #[tokio::test]
 async fn one_event_names_the_user_and_the_call(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(store).await;
+    let world = World::on_stack(stack).await;
     let user = world.create_as("cart-42", ada()).await;
 
     let outbox = world.outbox().await;

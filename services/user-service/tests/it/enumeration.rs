@@ -7,7 +7,7 @@ use contracts::user::v1::user_service_server::UserService as _;
 use testkit::StoreKind;
 
 use crate::bench::{Bench, from};
-use crate::world::ada;
+use crate::samples::ada;
 
 const SAMPLES: u8 = 100;
 

@@ -12,7 +12,8 @@ use user_service::hasher::{Hasher, Limits};
 use user_service::migrations::Migrator;
 
 use crate::bench::{Bench, NOW_MS};
-use crate::world::{World, ada};
+use crate::samples::ada;
+use crate::world::World;
 
 #[tokio::test]
 async fn without_its_database_the_service_is_unavailable_and_recovers() {

@@ -6,7 +6,8 @@ use testkit::{StoreKind, reason, violated_fields};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::world::{World, ada, bob, new_id};
+use crate::samples::{ada, bob, new_id};
+use crate::world::World;
 
 async fn get(world: &World, request: Request<GetUserRequest>) -> Result<User, Status> {
     let answer = world.client().get_user(request).await?;

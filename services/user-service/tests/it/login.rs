@@ -9,7 +9,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::bench::{Bench, NOW_MS, from};
-use crate::world::{ADMIN, PASSWORD, World, ada};
+use crate::samples::{ADMIN, PASSWORD, ada};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]

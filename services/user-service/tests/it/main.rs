@@ -11,6 +11,8 @@ mod account;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod codes;
 #[cfg(test)]
 mod create_user;
@@ -38,6 +40,10 @@ mod process;
 mod recovery;
 #[cfg(test)]
 mod repeated;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

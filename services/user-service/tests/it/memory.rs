@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
 use crate::bench::from;
-use crate::world::ada;
+use crate::samples::ada;
 
 /// Beyond the binary: one block per core for hashes, and the service itself.
 const AT_MOST_KIB: u64 = 64 * 1_024;

@@ -9,7 +9,8 @@ use rstest::rstest;
 use testkit::{Promised, StoreKind, eventually_is, reason};
 use tonic::Status;
 
-use crate::world::{ADMIN, PASSWORD, World, ada, new_id};
+use crate::samples::{ADMIN, PASSWORD, ada, new_id};
+use crate::world::World;
 
 async fn all<E: Event>(world: &World) -> Vec<E> {
     let mut outbox = world.outbox().await;

@@ -11,7 +11,6 @@ use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
 use runtime::TestClock;
-use sea_orm::{ConnectionTrait as _, Statement};
 use secrecy::SecretString;
 use testkit::{Database, StoreKind, eventually, eventually_is, reason};
 use tonic::{Code, Request, Status};
@@ -21,7 +20,8 @@ use user_service::migrations::Migrator;
 use user_service::password::Password;
 
 use crate::bench::{Bench, NOW_MS, from};
-use crate::world::{PASSWORD, World, ada};
+use crate::samples::{PASSWORD, ada};
+use crate::world::World;
 
 fn named(name: &str) -> Request<CreateUserRequest> {
     Request::new(CreateUserRequest {
@@ -81,11 +81,8 @@ async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
 }
 
 async fn counted(bench: &Bench) -> i64 {
-    let failures =
-        "SELECT CAST(coalesce(sum(failures), 0) AS bigint) AS counted FROM login_attempt";
-    let statement = Statement::from_string(bench.db.get_database_backend(), failures);
-    let row = bench.db.query_one_raw(statement).await.unwrap().unwrap();
-    row.try_get("", "counted").unwrap()
+    let failures = "SELECT CAST(coalesce(sum(failures), 0) AS bigint) FROM login_attempt";
+    testkit::value(&bench.db, failures).await
 }
 
 #[rstest]

@@ -7,7 +7,6 @@ use contracts::user::v1::{
 use prost::Name as _;
 use rstest::rstest;
 use runtime::Clock;
-use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::{Promised, StoreKind};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -15,7 +14,7 @@ use user_service::clean_up::clean_up;
 use user_service::store::known_places;
 
 use crate::bench::{Bench, NOW_MS, from};
-use crate::world::{PASSWORD, ada};
+use crate::samples::{PASSWORD, ada};
 
 const DAY: u64 = 24 * 3600;
 const HOME: &str = "198.51.100.9";
@@ -51,9 +50,7 @@ async fn networks(bench: &Bench) -> Vec<String> {
 }
 
 async fn count(bench: &Bench, sql: &str) -> i64 {
-    let statement = Statement::from_string(bench.db.get_database_backend(), sql);
-    let row = bench.db.query_one_raw(statement).await.unwrap().unwrap();
-    row.try_get_by_index(0).unwrap()
+    testkit::value(&bench.db, sql).await
 }
 
 #[rstest]

@@ -11,7 +11,8 @@ use tonic::{Code, Status};
 
 use crate::bench::{Bench, from};
 use crate::codes;
-use crate::world::{PASSWORD, World, ada, bob};
+use crate::samples::{PASSWORD, ada, bob};
+use crate::world::World;
 
 fn of(email: &str) -> RequestPasswordResetRequest {
     RequestPasswordResetRequest {

@@ -7,7 +7,8 @@ use contracts::user::v1::{
 use rstest::rstest;
 use testkit::{StoreKind, authorized, reason};
 
-use crate::world::{PASSWORD, World, ada, new_id};
+use crate::samples::{PASSWORD, ada, new_id};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]

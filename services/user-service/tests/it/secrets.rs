@@ -11,7 +11,8 @@ use testkit::StoreKind;
 use tracing_subscriber::filter::LevelFilter;
 use user_service::store::users;
 
-use crate::world::{World, ada};
+use crate::samples::ada;
+use crate::world::World;
 
 // Unique in this crate, and no word of any library.
 const PASSWORD: &str = "quetzal-7-vermilion";

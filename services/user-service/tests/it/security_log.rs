@@ -15,7 +15,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::bench::{Bench, by, from};
-use crate::world::{PASSWORD, ada, new_id};
+use crate::samples::{PASSWORD, ada, new_id};
 
 #[tokio::test]
 async fn security_events_are_logged_with_ids_and_without_secrets() {

@@ -14,7 +14,8 @@ use user_service::store::sessions;
 use uuid::Uuid;
 
 use crate::bench::{Bench, from};
-use crate::world::{PASSWORD, World, ada, bob, new_id};
+use crate::samples::{PASSWORD, ada, bob, new_id};
+use crate::world::World;
 
 fn exchange(refresh_token: &str) -> RefreshTokenRequest {
     RefreshTokenRequest {

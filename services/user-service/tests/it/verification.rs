@@ -11,7 +11,8 @@ use tonic::Code;
 
 use crate::bench::{Bench, by, from};
 use crate::codes;
-use crate::world::{PASSWORD, World, ada, bob};
+use crate::samples::{PASSWORD, ada, bob};
+use crate::world::World;
 
 fn with(code: &str) -> VerifyEmailRequest {
     VerifyEmailRequest {
