@@ -39,13 +39,16 @@ impl<S: Service> Prepared<S> {
             .unwrap_or_else(|error| panic!("declaring a subscriber: {error:#}"));
     }
 
-    /// One process of it. The caller keeps `self` for as long as the process runs.
-    pub(crate) async fn run(&self) -> Running {
-        let host = Host::build::<S>(self.config.clone())
-            .await
-            .unwrap_or_else(|error| panic!("{} does not start: {error:#}", S::DEFINITION.name));
-        Running::start(host.grpc_addr(), |shutdown| host.run(shutdown)).await
+    /// One process of it, which does not run yet. Its database is migrated.
+    pub(crate) async fn build(&self) -> Host {
+        let host = Host::build::<S>(self.config.clone()).await;
+        host.unwrap_or_else(|error| panic!("{} does not start: {error:#}", S::DEFINITION.name))
     }
+}
+
+/// The caller keeps what the process runs on.
+pub(crate) async fn run(host: Host) -> Running {
+    Running::start(host.grpc_addr(), |shutdown| host.run(shutdown)).await
 }
 
 /// The address of a broker that is not there.

@@ -5,7 +5,7 @@ use testkit::{Running, Tokens, authorized};
 use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::prepared::Prepared;
+use crate::prepared::{Prepared, run};
 
 /// A service in the test's process, called over a real socket. Dropping it is a crash; [`stop`](Self::stop) is an
 /// orderly shutdown.
@@ -27,12 +27,12 @@ impl<S: Service> TestService<S> {
     /// # Panics
     /// If it does not start.
     pub async fn start(prepared: Prepared<S>) -> Self {
-        // It migrates the database, so the test connects after it.
-        let running = prepared.run().await;
+        let host = prepared.build().await;
         let db = prepared.database.connect().await;
+        // Before it runs: a service without a key requests one, and a slow test would find that event.
         let tokens = Tokens::accepted_by(&db).await;
         Self {
-            running,
+            running: run(host).await,
             admin: tokens.admin(),
             tokens,
             db,
@@ -61,7 +61,7 @@ impl<S: Service> TestService<S> {
 
     /// Another process of it, on the same database and broker.
     pub async fn replica(&self) -> Running {
-        self.prepared.run().await
+        run(self.prepared.build().await).await
     }
 
     /// Stops it in order. What it ran on stays, for another start.
