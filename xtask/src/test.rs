@@ -2,7 +2,9 @@
 //!
 //! Compiles the tests and starts the servers at the same time, then runs the tests.
 
+use std::env;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::thread;
 
@@ -53,9 +55,21 @@ pub(crate) fn run_with(
     let mut command = cargo_test(args);
     command.envs(servers.environment()?);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+    if env::var_os(THREADS).is_none() {
+        command.env(THREADS, threads().to_string());
+    }
     let tested = processes::run(&mut command, stop)?;
     drop(servers);
     Ok(code(tested))
+}
+
+/// The tests of a program that run at the same time.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Half as many again as cores: tests mostly wait, for commits, servers and timers.
+fn threads() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    cores + cores.div_ceil(2)
 }
 
 /// Compiles the tests without running them. Succeeds immediately if there is nothing to compile.
