@@ -12,7 +12,7 @@ use contracts::order::v1::{CancelOrderRequest, Order, OrderLine, PlaceOrderReque
 use contracts::user::v1::user_service_client::UserServiceClient;
 use contracts::user::v1::{AuthenticateRequest, CreateUserRequest, User, VerifyEmailRequest};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::mailbox::Mailbox;
@@ -140,20 +140,21 @@ impl Story {
         Ok(())
     }
 
-    async fn register(&mut self) -> anyhow::Result<User> {
+    async fn register(&self) -> anyhow::Result<User> {
         let request = CreateUserRequest {
             // A new one each time: the databases stay.
             email: format!("ada.{}@example.com", Uuid::now_v7().simple()),
             password: PASSWORD.to_owned(),
             display_name: "Ada Lovelace".to_owned(),
-            ..CreateUserRequest::default()
+            request_id: Uuid::now_v7().to_string(),
         };
-        let answer = self.users.create_user(request).await?.into_inner();
+        let answer =
+            repeated(async || self.users.clone().create_user(request.clone()).await).await?;
         answer.user.context("the answer holds no user")
     }
 
     /// The code comes from the mail.
-    async fn verify(&mut self, email: &str) -> anyhow::Result<()> {
+    async fn verify(&self, email: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         let code = loop {
             match self.mailbox.code(email) {
@@ -164,9 +165,9 @@ impl Story {
         };
         let request = VerifyEmailRequest {
             code,
-            ..VerifyEmailRequest::default()
+            request_id: Uuid::now_v7().to_string(),
         };
-        self.users.verify_email(request).await?;
+        repeated(async || self.users.clone().verify_email(request.clone()).await).await?;
         Ok(())
     }
 
@@ -176,21 +177,23 @@ impl Story {
             password: PASSWORD.to_owned(),
             ..AuthenticateRequest::default()
         };
-        let answer = self.users.authenticate(request).await?.into_inner();
+        let answer =
+            repeated(async || self.users.clone().authenticate(request.clone()).await).await?;
         let tokens = answer.tokens.context("the answer holds no tokens")?;
         self.access_token = tokens.access_token;
         Ok(())
     }
 
-    fn authorized<T>(&self, message: T) -> anyhow::Result<Request<T>> {
+    fn authorized<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
-        let value = format!("Bearer {}", self.access_token).parse()?;
+        let value = format!("Bearer {}", self.access_token)
+            .parse()
+            .map_err(|_| Status::internal("the access token is no header value"))?;
         request.metadata_mut().insert("authorization", value);
         Ok(request)
     }
 
-    /// The order service receives the user and the key a moment later. Until then its answer is retryable.
-    async fn order(&mut self, user_id: &str) -> anyhow::Result<Order> {
+    async fn order(&self, user_id: &str) -> anyhow::Result<Order> {
         let line = |sku: &str, quantity, units, nanos| OrderLine {
             sku: sku.to_owned(),
             quantity,
@@ -206,59 +209,50 @@ impl Story {
                 line("TEA-EARL-GREY", 2, 4, 500_000_000),
                 line("CUP-BLUE", 1, 12, 0),
             ],
+            request_id: Uuid::now_v7().to_string(),
             ..PlaceOrderRequest::default()
         };
-        let begun = Instant::now();
-        loop {
+        let answer = repeated(async || {
             let request = self.authorized(request.clone())?;
-            match self.orders.place_order(request).await {
-                Ok(answer) => {
-                    return answer
-                        .into_inner()
-                        .order
-                        .context("the answer holds no order");
-                }
-                Err(status) if is_too_early(&status) && begun.elapsed() < PATIENCE => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                Err(status) => return Err(status.into()),
-            }
-        }
+            self.orders.clone().place_order(request).await
+        });
+        answer.await?.order.context("the answer holds no order")
     }
 
-    async fn cancel(&mut self, order_id: &str) -> anyhow::Result<String> {
+    async fn cancel(&self, order_id: &str) -> anyhow::Result<String> {
         let reason = "the cup was the wrong blue".to_owned();
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason,
+            request_id: Uuid::now_v7().to_string(),
             ..CancelOrderRequest::default()
         };
-        let request = self.authorized(request)?;
-        let answer = self.orders.cancel_order(request).await?.into_inner();
+        let answer = repeated(async || {
+            let request = self.authorized(request.clone())?;
+            self.orders.clone().cancel_order(request).await
+        });
         Ok(answer
+            .await?
             .order
             .context("the answer holds no order")?
             .cancellation_reason)
     }
 
     /// Waits until the mail is sent, and returns its subject.
-    async fn mail(&mut self, user_id: &str, kind: NotificationKind) -> anyhow::Result<String> {
+    async fn mail(&self, user_id: &str, kind: NotificationKind) -> anyhow::Result<String> {
+        let request = ListNotificationsRequest {
+            user_id: user_id.to_owned(),
+            ..Default::default()
+        };
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let request = ListNotificationsRequest {
-                user_id: user_id.to_owned(),
-                ..Default::default()
-            };
-            let request = self.authorized(request)?;
-            let mail = match self.notifications.list_notifications(request).await {
-                Ok(listed) => {
-                    let mut mails = listed.into_inner().notifications.into_iter();
-                    mails.find(|mail| mail.kind() == kind)
-                }
-                Err(status) if is_too_early(&status) => None,
-                Err(status) => return Err(status).context("listing mails failed"),
-            };
-            match mail {
+            let listed = repeated(async || {
+                let request = self.authorized(request.clone())?;
+                self.notifications.clone().list_notifications(request).await
+            });
+            let listed = listed.await.context("listing mails failed")?;
+            let mut mails = listed.notifications.into_iter();
+            match mails.find(|mail| mail.kind() == kind) {
                 Some(mail) if mail.state() == NotificationState::Sent => return Ok(mail.subject),
                 Some(mail) if mail.state() == NotificationState::Failed => {
                     bail!(
@@ -277,7 +271,22 @@ impl Story {
     }
 }
 
-/// The other services receive the user and the key a moment later.
+/// Repeats a call while the answer says that it may be repeated. The `request_id` lets it have one effect.
+async fn repeated<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if is_too_early(&status) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(status) => return Err(status),
+        }
+    }
+}
+
+/// The other services receive the user and the key a moment later, and a service that has just started may have no
+/// connection to its database yet.
 fn is_too_early(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unavailable)
 }
