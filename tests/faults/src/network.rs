@@ -19,6 +19,7 @@ mod faulty;
 use faulty::{Faulty, Target};
 
 /// How long each fault lasts.
+#[derive(Clone, Copy)]
 struct Plan {
     cuts: u32,
     cut: Duration,
@@ -56,14 +57,13 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
             taken: 500.0,
         }
     };
-    let (broker, databases) = tokio::join!(
-        on(Target::Broker, &plan, seed, patience),
-        on(Target::Databases, &plan, seed, patience)
-    );
-    Ok(broker?.and(&databases?))
+    // Each in a task: dropping a database blocks its task until no connection of the server is being opened.
+    let on = |target| tokio::spawn(on(target, plan, seed, patience));
+    let (broker, databases) = (on(Target::Broker), on(Target::Databases));
+    Ok(broker.await??.and(&databases.await??))
 }
 
-async fn on(target: Target, plan: &Plan, seed: u64, patience: u64) -> Result<Verdict> {
+async fn on(target: Target, plan: Plan, seed: u64, patience: u64) -> Result<Verdict> {
     let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
     let (broker, databases) = (fixture.amqp_url()?, [&fixture.producer, &fixture.consumer]);
     let links = match target {
@@ -94,7 +94,7 @@ async fn on(target: Target, plan: &Plan, seed: u64, patience: u64) -> Result<Ver
         watch,
     };
     system.heals(Recovery::none()).await?;
-    system.all(plan).await?;
+    system.all(&plan).await?;
     let System {
         faulty,
         load,
