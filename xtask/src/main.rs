@@ -91,7 +91,8 @@ enum Task {
     },
 
     /// Prepare the example clients below target/, as the tests run them, and print their folders
-    Clients,
+    #[command(disable_help_flag = true)]
+    Clients(Args),
 
     /// Build the programs that the tests run, such as grpcurl, below target/, and print their paths
     #[command(disable_help_flag = true)]
@@ -162,7 +163,7 @@ fn perform(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Advisories(advisories) => advisories::run(advisories),
         Task::Images(task) => images::run(task),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
-        Task::Clients => finish(package("tools").arg("clients"), stop),
+        Task::Clients(Args { args }) => finish(package("tools").arg("clients").args(args), stop),
         Task::Tools(Args { args }) => finish(package("tools").arg("build").args(args), stop),
         Task::Outside(outside) => outside::run(outside, stop),
         Task::Servers => servers::keep(stop),

@@ -1,16 +1,17 @@
 //! `cargo xtask clients`: prepares the example clients as their READMEs describe, for the tests that run them.
 //!
-//! They are copied below the target folder each time, and generated from the published descriptor set or from the proto
+//! They are copied below the target folder, and generated from the published descriptor set or from the proto
 //! files. Packages from PyPI and npm are downloaded once, and again after their lock files change; Go and Maven have
 //! their own caches. A missing Python or Node.js is installed if possible, otherwise it is an error. Without Go or
 //! Java, that example is skipped with a message.
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
 use processes::workspace;
 
 use crate::{buf, language, layout, must, take_turns};
@@ -18,78 +19,115 @@ use crate::{buf, language, layout, must, take_turns};
 /// Downloaded or built, so not replaced by a copy.
 const BUILT: &[&str] = &[".venv", "gen", "node_modules", "dist", "target"];
 
+#[derive(clap::Args)]
+pub(crate) struct Clients {
+    /// What to prepare; by default everything
+    #[arg(value_enum)]
+    names: Vec<Name>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Name {
+    Python,
+    Typescript,
+    Go,
+    Java,
+    /// The program, and the descriptor set that it needs
+    Buf,
+}
+
 /// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`, and if they are
 /// installed `go FOLDER`, `java FOLDER`.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(clients: &Clients) -> Result<()> {
     // The same layout as in the repository, so that the commands of the READMEs work here.
     let home = workspace::state().join("clients");
-    fs::create_dir_all(&home)?;
-    let _turn = take_turns(&home)?;
     let descriptors = home.join("target/angarium.binpb");
-    let (python, typescript) = (
-        home.join("examples/python"),
-        home.join("examples/typescript"),
-    );
-    write_descriptors(&descriptors).context("the descriptor set cannot be written")?;
+    share(&home, &descriptors)?;
+    let names = match clients.names.as_slice() {
+        [] => Name::value_variants(),
+        names => names,
+    };
+    let mut stdout = std::io::stdout().lock();
+    for name in names {
+        if let Some(place) = name.prepare(&home)? {
+            writeln!(stdout, "{} {}", name.word(), place.display())?;
+        }
+    }
+    writeln!(stdout, "descriptors {}", descriptors.display())?;
+    Ok(())
+}
+
+/// What several clients need. A file that has not changed is left alone: another run may be reading it.
+fn share(home: &Path, descriptors: &Path) -> Result<()> {
+    fs::create_dir_all(home.join("examples"))?;
+    let _turn = take_turns(home)?;
+    write_descriptors(descriptors).context("the descriptor set cannot be written")?;
     let root = workspace::root();
     for folder in ["proto", "third_party/proto"] {
         layout::copy(&root.join(folder), &home.join(folder), &[])?;
     }
-    fs::create_dir_all(home.join("examples"))?;
     let cases = "examples/cases.json";
-    fs::copy(root.join(cases), home.join(cases))?;
+    layout::copy_file(&root.join(cases), &home.join(cases))
+}
 
-    language::PYTHON.find_or_install()?;
-    layout::copy(&root.join("examples/python"), &python, BUILT)?;
-    build_python(&python).context("examples/python cannot be prepared")?;
-
-    language::NODE.find_or_install()?;
-    layout::copy(&root.join("examples/typescript"), &typescript, BUILT)?;
-    build_typescript(&typescript).context("examples/typescript cannot be prepared")?;
-
-    let optional = [
-        ("go", &language::GO, build_go as fn(&Path) -> Result<()>),
-        ("java", &language::JAVA, build_java),
-    ];
-    let mut built = Vec::new();
-    for (name, language, build) in optional {
-        if !language.is_here() {
-            eprintln!("examples/{name} is skipped: {}", language.missing());
-            continue;
+impl Name {
+    /// `None` if a language is missing without which the tests go on.
+    fn prepare(self, home: &Path) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Python => language::PYTHON.find_or_install()?,
+            Self::Typescript => language::NODE.find_or_install()?,
+            Self::Go if !language::GO.is_here() => return Ok(self.skipped(&language::GO)),
+            Self::Java if !language::JAVA.is_here() => return Ok(self.skipped(&language::JAVA)),
+            Self::Go | Self::Java => (),
+            Self::Buf => return buf::find().map(Some),
         }
-        let folder = home.join("examples").join(name);
-        layout::copy(&root.join("examples").join(name), &folder, BUILT)?;
-        build(&folder).with_context(|| format!("examples/{name} cannot be prepared"))?;
-        built.push((name, folder));
+        let folder = home.join("examples").join(self.word());
+        fs::create_dir_all(&folder)?;
+        let _turn = take_turns(&folder)?;
+        let source = workspace::root().join("examples").join(self.word());
+        layout::copy(&source, &folder, BUILT)?;
+        let built = match self {
+            Self::Python => build_python(&folder),
+            Self::Typescript => build_typescript(&folder),
+            Self::Go => build_go(&folder),
+            Self::Java => build_java(&folder),
+            Self::Buf => Ok(()),
+        };
+        built.with_context(|| format!("examples/{} cannot be prepared", self.word()))?;
+        Ok(Some(folder))
     }
 
-    let buf = buf::find()?;
-    let mut stdout = std::io::stdout().lock();
-    for (name, path) in [
-        ("python", &python),
-        ("typescript", &typescript),
-        ("buf", &buf),
-        ("descriptors", &descriptors),
-    ] {
-        writeln!(stdout, "{name} {}", path.display())?;
+    fn skipped(self, language: &language::Language) -> Option<PathBuf> {
+        eprintln!(
+            "examples/{} is skipped: {}",
+            self.word(),
+            language.missing()
+        );
+        None
     }
-    for (name, path) in &built {
-        writeln!(stdout, "{name} {}", path.display())?;
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Typescript => "typescript",
+            Self::Go => "go",
+            Self::Java => "java",
+            Self::Buf => "buf",
+        }
     }
-    Ok(())
 }
 
 fn write_descriptors(file: &Path) -> Result<()> {
-    fs::create_dir_all(file.parent().unwrap_or(file))?;
     let mut published = workspace::cargo();
     published.args(["run", "--quiet", "--package", "contracts"]);
     published.args(["--example", "published", "--", "descriptors"]);
-    let published = published.stdout(fs::File::create(file)?).status()?;
+    let published = published.stderr(Stdio::inherit()).output()?;
     ensure!(
-        published.success(),
-        "the example `published` of contracts ended with {published}"
+        published.status.success(),
+        "the example `published` of contracts ended with {}",
+        published.status
     );
-    Ok(())
+    layout::write(file, &published.stdout)
 }
 
 fn build_python(folder: &Path) -> Result<()> {

@@ -8,17 +8,21 @@ use anyhow::{Context as _, Result};
 /// Caches that tools leave beside the sources.
 const LITTER: &[&str] = &["__pycache__", ".mypy_cache", ".pytest_cache"];
 
-/// Makes `to` equal to `from`. Entries named in `but` are neither copied nor removed.
+/// The file on which runs take turns.
+pub(crate) const LOCK: &str = "lock";
+
+/// Makes `to` equal to `from`. Entries named in `but` are neither copied nor removed, and equal files are not written.
 pub(crate) fn copy(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
     let is_left_out = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
-        but.iter().chain(LITTER).any(|left_out| name == *left_out)
+        name == LOCK || but.iter().chain(LITTER).any(|left_out| name == *left_out)
     };
     fs::create_dir_all(to)?;
     for old in entries(to)?.iter().filter(|old| !is_left_out(old)) {
-        if old.is_dir() {
+        let source = from.join(old.file_name().unwrap_or_default());
+        if old.is_dir() && !source.is_dir() {
             fs::remove_dir_all(old)?;
-        } else {
+        } else if !old.is_dir() && !source.is_file() {
             fs::remove_file(old)?;
         }
     }
@@ -27,10 +31,26 @@ pub(crate) fn copy(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
         if new.is_dir() {
             copy(new, &target, but)?;
         } else {
-            fs::copy(new, &target).with_context(|| format!("cannot copy {}", new.display()))?;
+            copy_file(new, &target)?;
         }
     }
     Ok(())
+}
+
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    write(to, &content)
+}
+
+/// Leaves an equal file alone.
+pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(file).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, content).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Fills `folder` with `fetch`, unless that was already completed for the same `locks`.
@@ -64,18 +84,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_has_what_is_there_now_and_keeps_what_was_built() -> Result<()> {
+    fn a_copy_has_the_current_files_and_keeps_what_was_built() -> Result<()> {
         let home = tempfile::tempdir()?;
         let (from, to) = (home.path().join("from"), home.path().join("to"));
         fs::create_dir_all(from.join("src/__pycache__"))?;
         fs::write(from.join("src/new"), "new")?;
+        fs::write(from.join("src/same"), "same")?;
         fs::create_dir_all(from.join("gen"))?;
         fs::create_dir_all(to.join("gen"))?;
         fs::write(to.join("gen/built"), "")?;
         fs::create_dir_all(to.join("src"))?;
         fs::write(to.join("src/old"), "")?;
+        fs::write(to.join("src/same"), "same")?;
+        let written = |name| fs::metadata(to.join(name))?.modified();
+        let before = written("src/same")?;
 
         copy(&from, &to, &["gen"])?;
+        assert_eq!(written("src/same")?, before);
         assert_eq!(fs::read_to_string(to.join("src/new"))?, "new");
         assert!(to.join("gen/built").exists());
         assert!(!to.join("src/old").exists() && !to.join("src/__pycache__").exists());

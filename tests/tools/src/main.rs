@@ -27,7 +27,7 @@ use processes::code;
 #[command(about)]
 enum Task {
     /// Prepare the example clients, and print their folders
-    Clients,
+    Clients(clients::Clients),
     /// Build the tools, and print their paths
     Build(build::Build),
     /// Run buf in the root of the workspace
@@ -42,7 +42,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Clients => clients::run().map(|()| ExitCode::SUCCESS),
+        Task::Clients(clients) => clients::run(&clients).map(|()| ExitCode::SUCCESS),
         Task::Build(build) => build::run(&build).map(|()| ExitCode::SUCCESS),
         Task::Buf { args } => buf::run(&args).map(code),
         Task::Links { site } => links::check(&site).map(|()| ExitCode::SUCCESS),
@@ -64,7 +64,7 @@ fn must(command: &mut Command) -> Result<()> {
 
 /// Two runs at once would overwrite each other's files.
 fn take_turns(home: &Path) -> Result<File> {
-    let lock = File::create(home.join("lock"))?;
+    let lock = File::create(home.join(layout::LOCK))?;
     lock.lock()?;
     Ok(lock)
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rstest::rstest;
 use serde_json::{Deserializer, Value, json};
-use testkit::{Examples, eventually};
+use testkit::{eventually, examples};
 
 use crate::examples::{ADMIN, embedded};
 use crate::process::{PASSWORD, Process, command, run};
@@ -200,16 +200,16 @@ impl Curl<'_> {
         token: Option<&str>,
         request: &Value,
     ) -> Command {
-        let examples = Examples::ready();
+        let buf = examples::buf();
         let address = match service {
             USERS => &self.process.users,
             ORDERS => &self.process.orders,
             _ => &self.process.notifications,
         };
-        let mut command = Command::new(&examples.buf);
+        let mut command = Command::new(&buf.program);
         command.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"]);
         if self.by == By::DescriptorSet {
-            command.arg("--schema").arg(&examples.descriptors);
+            command.arg("--schema").arg(&buf.descriptors);
         }
         if let Some(token) = token {
             command.args(["-H", &format!("authorization: Bearer {token}")]);

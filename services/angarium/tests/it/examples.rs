@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Examples, Operator, VirtualHost};
+use testkit::{Operator, VirtualHost, examples};
 
 use crate::process::{Process, command, run};
 
@@ -15,14 +15,13 @@ pub(crate) const ADMIN: &str = "admin@example.com";
 
 #[test]
 fn in_python_registering_to_deleting_and_every_wrong_turn() {
-    let examples = Examples::ready();
     let data = tempfile::tempdir().unwrap();
     let process = Process::start(&mut embedded(data.path()));
-    succeeds(examples.python().args(["-m", "mypy"]));
-    let story = succeeds(on(&process, data.path(), &mut examples.python()).arg("order.py"));
+    succeeds(examples::python().args(["-m", "mypy"]));
+    let story = succeeds(on(&process, data.path(), &mut examples::python()).arg("order.py"));
     runs_the_journey(&story);
 
-    let mut tests = examples.python();
+    let mut tests = examples::python();
     pytest(&mut tests).arg("tests/calls");
     let report = succeeds(on(&process, data.path(), &mut tests));
     assert!(all_were_run(&report), "{report}");
@@ -31,13 +30,12 @@ fn in_python_registering_to_deleting_and_every_wrong_turn() {
 
 #[test]
 fn in_typescript_an_order_and_its_wrong_turns() {
-    let examples = Examples::ready();
     let data = tempfile::tempdir().unwrap();
     let process = Process::start(&mut embedded(data.path()));
     let npm = || {
         let mut npm = Command::new("npm");
         npm.args(["run", "--silent"])
-            .current_dir(&examples.typescript);
+            .current_dir(examples::typescript());
         npm
     };
     let story = succeeds(on(&process, data.path(), &mut npm()).arg("order"));
@@ -53,12 +51,11 @@ fn in_typescript_an_order_and_its_wrong_turns() {
 
 #[tokio::test]
 async fn in_python_a_consumer_with_a_queue_of_its_own() {
-    let examples = Examples::ready();
     let data = tempfile::tempdir().unwrap();
     let server = testkit::amqp_url();
     let broker = VirtualHost::create(&Operator::of_test_run(), &server).await;
     let process = Process::start(embedded(data.path()).env("AMQP_URL", broker.url().as_str()));
-    let mut tests = examples.python();
+    let mut tests = examples::python();
     pytest(&mut tests)
         .arg("tests/events")
         .env("AMQP_URL", broker.url().as_str());
@@ -69,7 +66,7 @@ async fn in_python_a_consumer_with_a_queue_of_its_own() {
 
 #[tokio::test]
 async fn in_go_an_order_its_refusals_replicas_and_events() {
-    let Some(folder) = &Examples::ready().go else {
+    let Some(folder) = examples::go() else {
         eprintln!("not tried: Go is not installed");
         return;
     };
@@ -103,7 +100,7 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
 
 #[test]
 fn in_java_an_order_its_refusals_replicas_and_restarts() {
-    let Some(folder) = &Examples::ready().java else {
+    let Some(folder) = examples::java() else {
         eprintln!("not tried: Java is not installed");
         return;
     };

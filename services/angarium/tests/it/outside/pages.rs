@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use testkit::{Examples, Tools, eventually};
+use testkit::{Tools, eventually, examples};
 
 use crate::examples::embedded;
 use crate::process::{Process, run};
@@ -78,7 +78,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Pastes a call into a shell at the root of the repository, with `words` for the placeholders.
     fn does(&self, call: &str, words: &[(&str, String)]) -> Output {
-        let descriptors = Examples::ready().descriptors.display().to_string();
+        let descriptors = examples::buf().descriptors.display().to_string();
         let mut call = call.replace("target/angarium.binpb", &descriptors);
         for (port, url) in [
             ("127.0.0.1:50051", &self.process.users),
