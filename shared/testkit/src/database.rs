@@ -212,7 +212,7 @@ impl Drop for OnServer {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let server = self.server.clone();
-        blocking::finish(async move { on_server(&server, &statement).await });
+        blocking::finish_beside_tasks(async move { on_server(&server, &statement).await });
     }
 }
 
