@@ -66,10 +66,9 @@ pub(crate) fn run_with(
 /// The tests of a program that run at the same time.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// Half as many again as cores: tests mostly wait, for commits, servers and timers.
+/// Twice as many as cores: tests mostly wait, for commits, servers and timers.
 fn threads() -> usize {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    cores + cores.div_ceil(2)
+    2 * thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Compiles the tests without running them. Succeeds immediately if there is nothing to compile.

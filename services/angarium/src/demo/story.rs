@@ -210,7 +210,6 @@ impl Story {
                 line("CUP-BLUE", 1, 12, 0),
             ],
             request_id: Uuid::now_v7().to_string(),
-            ..PlaceOrderRequest::default()
         };
         let answer = repeated(async || {
             let request = self.authorized(request.clone())?;
