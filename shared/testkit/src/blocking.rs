@@ -85,7 +85,8 @@ mod tests {
             let runtime = Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let (held, gone) = oneshot::channel::<()>();
-                tokio::spawn(async move {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(async move {
                     let _held = held;
                     std::future::pending::<()>().await;
                 });

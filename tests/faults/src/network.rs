@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use testkit::{BrokerKind, Database, Proxy, StoreKind};
+use tokio::task::JoinSet;
 
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
@@ -58,9 +59,13 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
         }
     };
     // Each in a task: dropping a database blocks its task until no connection of the server is being opened.
-    let on = |target| tokio::spawn(on(target, plan, seed, patience));
-    let (broker, databases) = (on(Target::Broker), on(Target::Databases));
-    Ok(broker.await??.and(&databases.await??))
+    let mut halves = JoinSet::new();
+    for target in [Target::Broker, Target::Databases] {
+        halves.spawn(on(target, plan, seed, patience));
+    }
+    let verdicts: Result<Vec<Verdict>> = halves.join_all().await.into_iter().collect();
+    let both = verdicts?.into_iter().reduce(|one, other| one.and(&other));
+    both.context("neither half was run")
 }
 
 async fn on(target: Target, plan: Plan, seed: u64, patience: u64) -> Result<Verdict> {
