@@ -270,7 +270,8 @@ async fn next_code(mails: &Path, secrets: &mut Secrets) -> String {
     let code = eventually("a mail with another code", async || {
         let mut codes = files(mails)
             .into_iter()
-            .filter_map(|path| angarium::demo::code_in(&std::fs::read_to_string(path).unwrap()));
+            // A file has another name until it is complete.
+            .filter_map(|path| angarium::demo::code_in(&std::fs::read_to_string(path).ok()?));
         codes
             .find(|code| !secrets.values.contains(code))
             .ok_or("none")

@@ -8,15 +8,21 @@ use std::path::Path;
 use std::process::Command;
 
 use testkit::{Operator, VirtualHost, examples};
+use tokio::sync::Mutex;
 
 use crate::process::{Process, command, run};
+
+/// One at a time: the tools of a language use all cores.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 pub(crate) const ADMIN: &str = "admin@example.com";
 
 #[test]
 fn in_python_registering_to_deleting_and_every_wrong_turn() {
+    let _turn = TURN.blocking_lock();
     let data = tempfile::tempdir().unwrap();
-    let process = Process::start(&mut embedded(data.path()));
+    // The test calls one after the other, which must exceed the limit even on a busy machine.
+    let process = Process::start(embedded(data.path()).env("GRPC_RATE_LIMIT", "25"));
     succeeds(examples::python().args(["-m", "mypy"]));
     let story = succeeds(on(&process, data.path(), &mut examples::python()).arg("order.py"));
     runs_the_journey(&story);
@@ -30,6 +36,7 @@ fn in_python_registering_to_deleting_and_every_wrong_turn() {
 
 #[test]
 fn in_typescript_an_order_and_its_wrong_turns() {
+    let _turn = TURN.blocking_lock();
     let data = tempfile::tempdir().unwrap();
     let process = Process::start(&mut embedded(data.path()));
     let npm = || {
@@ -51,6 +58,7 @@ fn in_typescript_an_order_and_its_wrong_turns() {
 
 #[tokio::test]
 async fn in_python_a_consumer_with_a_queue_of_its_own() {
+    let _turn = TURN.lock().await;
     let data = tempfile::tempdir().unwrap();
     let server = testkit::amqp_url();
     let broker = VirtualHost::create(&Operator::of_test_run(), &server).await;
@@ -66,6 +74,7 @@ async fn in_python_a_consumer_with_a_queue_of_its_own() {
 
 #[tokio::test]
 async fn in_go_an_order_its_refusals_replicas_and_events() {
+    let _turn = TURN.lock().await;
     let Some(folder) = examples::go() else {
         eprintln!("not tried: Go is not installed");
         return;
@@ -100,6 +109,7 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
 
 #[test]
 fn in_java_an_order_its_refusals_replicas_and_restarts() {
+    let _turn = TURN.blocking_lock();
     let Some(folder) = examples::java() else {
         eprintln!("not tried: Java is not installed");
         return;
