@@ -64,7 +64,7 @@ pub(crate) fn run_with(
 }
 
 /// The tests of a program that run at the same time.
-const THREADS: &str = "RUST_TEST_THREADS";
+pub(crate) const THREADS: &str = "RUST_TEST_THREADS";
 
 /// Twice as many as cores: tests mostly wait, for commits, servers and timers.
 fn threads() -> usize {
