@@ -14,6 +14,7 @@ use crate::serve::stores;
 use crate::system::System;
 
 mod mailbox;
+mod step;
 mod story;
 
 use mailbox::Mailbox;

@@ -1,6 +1,5 @@
 //! Register, verify, log in, mail, order, mail, cancel, mail.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -16,6 +15,7 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::mailbox::Mailbox;
+use super::step::Step;
 use crate::system::Addresses;
 
 /// Then an effect counts as missing.
@@ -32,27 +32,6 @@ pub(super) struct Story {
 }
 
 const PASSWORD: &str = "correct horse battery staple";
-
-pub(super) struct Step {
-    what: &'static str,
-    how: String,
-    took: Duration,
-    at: Duration,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (at, took) = (
-            self.at.as_secs_f64() * 1000.0,
-            self.took.as_secs_f64() * 1000.0,
-        );
-        write!(
-            formatter,
-            "{at:>8.1} ms  {:<9} {:<72} {took:>7.1} ms",
-            self.what, self.how
-        )
-    }
-}
 
 impl Story {
     pub(super) fn connect(addresses: &Addresses, mailbox: Mailbox) -> anyhow::Result<Self> {
