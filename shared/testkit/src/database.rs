@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{blocking, environment};
 
-/// A new session takes several round trips, and a test may delay each.
+/// A new session takes several round trips and a key derivation. A test may delay each, and other tests use all cores.
 const SLOW_LINK: Duration = Duration::from_secs(20);
 
 /// The store of a test.
@@ -97,9 +97,13 @@ impl Database {
         &self.url
     }
 
-    /// The configuration of a service that uses it.
+    /// The configuration of a service that uses it. It waits long for a connection, because a call that fails on a busy
+    /// machine says nothing about the service.
     pub fn config(&self) -> DatabaseConfig {
-        DatabaseConfig::new(self.url())
+        DatabaseConfig {
+            acquire_timeout: SLOW_LINK,
+            ..DatabaseConfig::new(self.url())
+        }
     }
 
     /// Connects as a service does.
@@ -123,9 +127,7 @@ impl Database {
             acquire_timeout: SLOW_LINK,
             ..DatabaseConfig::new(url)
         };
-        store::connect(&config, "test")
-            .await
-            .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
+        connect(&config).await
     }
 
     /// Copies it, as a backup does. Nothing may be connected.
