@@ -19,6 +19,7 @@ COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
 COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/fuzzing/Cargo.toml tests/fuzzing/
+COPY tests/load/Cargo.toml tests/load/
 COPY tests/overlay/Cargo.toml tests/overlay/
 COPY tests/processes/Cargo.toml tests/processes/
 COPY tests/scenarios/Cargo.toml tests/scenarios/
@@ -26,10 +27,10 @@ COPY tests/switches/Cargo.toml tests/switches/
 COPY tests/tools/Cargo.toml tests/tools/
 COPY xtask/Cargo.toml xtask/
 COPY deploy/licenses.sh deploy/sbom.sh deploy/
-RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/overlay/src tests/processes/src tests/scenarios/src tests/switches/src \
-        tests/tools/src xtask/src \
-    && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/overlay/src/main.rs tests/processes/src/lib.rs \
-        tests/scenarios/src/lib.rs tests/switches/src/lib.rs tests/tools/src/main.rs xtask/src/main.rs
+RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/load/src tests/overlay/src tests/processes/src tests/scenarios/src \
+        tests/switches/src tests/tools/src xtask/src \
+    && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/load/src/lib.rs tests/overlay/src/main.rs \
+        tests/processes/src/lib.rs tests/scenarios/src/lib.rs tests/switches/src/lib.rs tests/tools/src/main.rs xtask/src/main.rs
 # File times are not reliable: the cache may be newer than this checkout. So our crates are always recompiled.
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::load::{self, Outcome, Shape, Target};
+use crate::place_order::{self, Outcome, Shape, Target};
 
 #[derive(clap::Args)]
 pub(crate) struct Settings {
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<String> {
     ];
     let duration = Duration::from_secs(settings.seconds);
     for (title, shape) in shapes {
-        let outcome = load::run(&target, shape, duration, "drive-").await?;
+        let outcome = place_order::run(&target, shape, duration, "drive-").await?;
         anyhow::ensure!(
             !outcome.placed.is_empty(),
             "no call was answered OK: {:?}",

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use sea_orm::sqlx::{self, AssertSqlSafe, PgPool};
 
-use crate::load::Placed;
+use crate::place_order::Outcome;
 use crate::sink::Sink;
 
 mod judgement;
@@ -34,7 +34,7 @@ WHERE at_us >= $1";
 pub(crate) struct Queries {
     /// The number of mail rows.
     pub(crate) count: &'static str,
-    /// Ids, correlation ids and insert times (microseconds) of the mail rows.
+    /// Ids, orders and insert times (microseconds) of the mail rows.
     pub(crate) rows: &'static str,
     /// The number of mails that are not sent, or whose event is not published. `None`: the system sends no mails.
     pub(crate) unsent: Option<&'static str>,
@@ -137,7 +137,7 @@ impl Databases {
         &self,
         prefix: &str,
         since_us: i64,
-        placed: &[Placed],
+        outcome: &Outcome,
         sink: Option<&Sink>,
     ) -> Result<Found> {
         let orders: Vec<(String, i64)> = sqlx::query_as(ORDERS)
@@ -150,7 +150,13 @@ impl Databases {
             .fetch_all(&self.mails)
             .await?;
         let sent = |id: &str| sink.map(|sink| sink.count(id));
-        Ok(judge(placed, &orders, &rows, sent))
+        Ok(judge(
+            &outcome.placed,
+            outcome.without_order(),
+            &orders,
+            &rows,
+            sent,
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::effects::{self, MailRow};
-use crate::load::{self, Outcome, Shape, Target};
+use crate::place_order::{self, Outcome, Shape, Target};
 use crate::proc::{Memory, Processes};
 use crate::system::DRAIN_LIMIT;
 use crate::{machine, ours};
@@ -23,7 +23,7 @@ use scenarios::program::{self, Program};
 
 const LOOK: Duration = Duration::from_millis(100);
 const PREFIX: &str = "embedded-";
-const ROWS: &str = "SELECT notification_id, correlation_id, created_at_ms * 1000 FROM notification
+const ROWS: &str = "SELECT notification_id, order_id, created_at_ms * 1000 FROM notification
 WHERE kind = 'order_placed' AND state = 'sent' AND correlation_id LIKE 'embedded-%'";
 const ORDERS: &str =
     "SELECT order_id, created_at_ms * 1000 FROM orders WHERE created_at_ms * 1000 >= $1";
@@ -90,7 +90,7 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
         callers: settings.callers,
     };
     let duration = Duration::from_secs(settings.seconds);
-    let outcome = load::run(&target, shape, duration, PREFIX).await?;
+    let outcome = place_order::run(&target, shape, duration, PREFIX).await?;
     let memory = Processes::look()?.memory(pid);
     let rows = files.all_sent(&mut program, outcome.placed.len()).await?;
     let cpu_ms = Processes::look()?.cpu_ms(pid) - cpu_before;
@@ -103,7 +103,13 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
     let orders: HashMap<String, i64> = orders.into_iter().collect();
     let mails = folder.path().join("mails");
     let sent = |id: &str| Some(u32::from(mails.join(format!("{id}.eml")).is_file()));
-    let found = effects::judge(&outcome.placed, &orders, &rows, sent);
+    let found = effects::judge(
+        &outcome.placed,
+        outcome.without_order(),
+        &orders,
+        &rows,
+        sent,
+    );
     let last_sent_ms: i64 = sqlx::query_scalar(LAST_SENT)
         .fetch_one(&files.mails)
         .await?;

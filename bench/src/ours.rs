@@ -12,7 +12,7 @@ use sea_orm::sqlx::postgres::PgPoolOptions;
 use testkit::{Database, VirtualHost};
 
 use crate::effects::{Databases, Queries};
-use crate::load::Target;
+use crate::place_order::Target;
 use crate::servers::Servers;
 use crate::sink::{Manner, Sink};
 use crate::system::{Places, System};
@@ -25,7 +25,7 @@ pub(crate) const SERVICES: [&str; 3] = ["user-service", "order-service", "notifi
 
 const QUERIES: Queries = Queries {
     count: "SELECT count(*) FROM notification WHERE kind = 'order_placed' AND correlation_id LIKE $1",
-    rows: "SELECT notification_id, correlation_id, (extract(epoch FROM bench_at) * 1000000)::bigint
+    rows: "SELECT notification_id, order_id, (extract(epoch FROM bench_at) * 1000000)::bigint
            FROM notification WHERE kind = 'order_placed' AND correlation_id LIKE $1",
     unsent: Some(
         "SELECT (SELECT count(*) FROM notification

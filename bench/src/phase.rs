@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::effects::Found;
-use crate::load::{self, Outcome, Shape};
+use crate::place_order::{self, Outcome, Shape};
 use crate::proc::{Cores, Memory};
 use crate::servers::Servers;
 use crate::system::{self, Cpu, DRAIN_LIMIT, System};
@@ -59,7 +59,7 @@ pub(crate) async fn measure(
     let (cores, began) = (Cores::look()?, Instant::now());
     let before = system.cpu(servers)?;
     let began_us = system.databases.now_us().await?;
-    let outcome = load::run(&system.target, shape, duration, prefix).await?;
+    let outcome = place_order::run(&system.target, shape, duration, prefix).await?;
     let memory = system.memory(servers)?;
     let placed = outcome.placed.len();
 
@@ -106,7 +106,7 @@ pub(crate) async fn measure(
 /// A load without a measurement, drained: it fills caches, pools and plans.
 pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &str) -> Result<()> {
     let shape = Shape::Closed { callers: 8 };
-    let outcome = load::run(&system.target, shape, duration, prefix).await?;
+    let outcome = place_order::run(&system.target, shape, duration, prefix).await?;
     let placed = outcome.placed.len();
     let written = system
         .databases
@@ -135,10 +135,8 @@ async fn settled(
     let began = Instant::now();
     loop {
         let last_sent_us = databases.all_sent(prefix, DRAIN_LIMIT).await?;
-        let found = databases
-            .judge(prefix, began_us, &outcome.placed, sink)
-            .await?;
-        if found.lost == 0 || began.elapsed() > DRAIN_LIMIT {
+        let found = databases.judge(prefix, began_us, outcome, sink).await?;
+        if found.findings.lost == 0 || began.elapsed() > DRAIN_LIMIT {
             return Ok((found, last_sent_us));
         }
         tokio::time::sleep(PAUSE).await;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::load::Shape;
 use crate::phase::{self, Measured};
+use crate::place_order::Shape;
 use crate::proc::Memory;
 use crate::servers::Servers;
 use crate::system::System;

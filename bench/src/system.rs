@@ -7,7 +7,7 @@ use anyhow::Result;
 use testkit::{Database, VirtualHost};
 
 use crate::effects::Databases;
-use crate::load::Target;
+use crate::place_order::Target;
 use crate::proc::{Memory, Processes};
 use crate::servers::Servers;
 use crate::sink::Sink;

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::effects::{Databases, Queries};
-use crate::load::Target;
 use crate::ours;
+use crate::place_order::Target;
 use crate::servers::Servers;
 use crate::system::{Places, System};
 use scenarios::program::{self, Program};
@@ -32,7 +32,7 @@ const CONNECTIONS: u32 = 20;
 
 const QUERIES: Queries = Queries {
     count: "SELECT count(*) FROM mail WHERE correlation_id LIKE $1",
-    rows: "SELECT event_id::text, correlation_id, (extract(epoch FROM bench_at) * 1000000)::bigint
+    rows: "SELECT event_id::text, substring(body FROM 7 FOR 36), (extract(epoch FROM bench_at) * 1000000)::bigint
            FROM mail WHERE correlation_id LIKE $1",
     unsent: None,
     last_sent: None,

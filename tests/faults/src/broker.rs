@@ -12,7 +12,7 @@ use testkit::{Broker, Database, Operator, OwnServer, ServerKind, StoreKind, Virt
 
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::watch::{Recovery, Watch};
 
 mod deleted_queue;
@@ -143,7 +143,7 @@ async fn virtual_host(own: Option<&OwnServer>) -> Result<Option<VirtualHost>> {
 async fn closed_connections(
     host: &VirtualHost,
     plan: &Plan,
-    load: &mut Load,
+    load: &mut LoadProcess,
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
@@ -178,7 +178,7 @@ async fn closed_connections(
 async fn changed_password(
     host: &VirtualHost,
     plan: &Plan,
-    load: &mut Load,
+    load: &mut LoadProcess,
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
@@ -202,7 +202,7 @@ async fn changed_password(
 }
 
 /// Waits until the log has a new line about starting over, at most the time of a recovery, and returns the number of new lines.
-async fn started_over(load: &Load, what: &str, before: usize) -> Result<usize> {
+async fn started_over(load: &LoadProcess, what: &str, before: usize) -> Result<usize> {
     let begun = Instant::now();
     loop {
         let more = load.starts_over(what)? - before;
@@ -234,7 +234,7 @@ async fn wait(
 async fn restarts(
     server: &mut OwnServer,
     plan: &Plan,
-    load: &mut Load,
+    load: &mut LoadProcess,
     watch: &mut Watch,
 ) -> Result<()> {
     for (what, times) in [("restarted", plan.restarts), ("killed", plan.kills)] {
@@ -258,7 +258,7 @@ async fn restarts(
 async fn outage(
     server: &mut OwnServer,
     plan: &Plan,
-    load: &mut Load,
+    load: &mut LoadProcess,
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());

@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
+use load::{Answers, compare};
+
 /// A deposit or its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -19,8 +21,7 @@ pub(crate) struct Entry {
 /// All that is known after the system became quiet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    pub(crate) attempted: HashSet<String>,
-    pub(crate) acknowledged: HashSet<String>,
+    pub(crate) answers: Answers<String>,
     pub(crate) states: Vec<Entry>,
     /// In the order in which they were written.
     pub(crate) effects: Vec<Entry>,
@@ -65,12 +66,17 @@ pub(crate) struct Verdict {
 
 /// `ordered` is true if the consumer handles events in order.
 pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
-    let states: HashMap<&str, &Entry> = history.states.iter().map(by_op).collect();
-    let done: HashMap<&str, &Entry> = history.effects.iter().map(by_op).collect();
-    let promised = history.acknowledged.iter().map(String::as_str);
-    let promised: HashSet<&str> = promised.chain(states.keys().copied()).collect();
-    let unasked = states.keys().filter(|op| !history.attempted.contains(**op));
-    let stateless = done.keys().filter(|op| !states.contains_key(*op));
+    let ops = |entries: &[Entry]| -> Vec<String> {
+        let ops = entries.iter().map(|entry| entry.op.clone());
+        ops.collect()
+    };
+    let found = compare(
+        &history.answers,
+        &ops(&history.states),
+        &ops(&history.effects),
+    );
+    let states = history.states.iter();
+    let states: HashMap<&str, &Entry> = states.map(|entry| (entry.op.as_str(), entry)).collect();
     let altered = history.effects.iter().filter(|effect| {
         let state = states.get(effect.op.as_str());
         state.is_some_and(|state| state != effect)
@@ -81,15 +87,12 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         (0, 0)
     };
     Verdict {
-        attempted: history.attempted.len(),
-        acknowledged: history.acknowledged.len(),
+        attempted: history.answers.attempted().len(),
+        acknowledged: history.answers.acknowledged().len(),
         effects: history.effects.len(),
-        lost: promised
-            .iter()
-            .filter(|op| !states.contains_key(*op) || !done.contains_key(*op))
-            .count(),
-        duplicated: history.effects.len() - done.len(),
-        ghost: unasked.count() + stateless.count(),
+        lost: found.gone + found.lost,
+        duplicated: found.duplicated,
+        ghost: found.ghost,
         altered: altered.count(),
         inversions,
         gaps,
@@ -178,10 +181,6 @@ pub(crate) fn word(passes: bool, left_out: &BTreeSet<&str>) -> String {
     format!("{passes} (without {})", left_out.join(", "))
 }
 
-fn by_op(entry: &Entry) -> (&str, &Entry) {
-    (&entry.op, entry)
-}
-
 /// The effects that come after a later one of their account, and the versions without an effect. A duplicate does not count here.
 fn disorder(effects: &[Entry]) -> (usize, usize) {
     let mut accounts: HashMap<&str, (i64, HashSet<i64>)> = HashMap::new();
@@ -215,10 +214,8 @@ mod tests {
 
     /// Two acknowledged deposits and their effects.
     fn sound() -> History {
-        let ops: HashSet<String> = ["x".to_owned(), "y".to_owned()].into();
         History {
-            attempted: ops.clone(),
-            acknowledged: ops,
+            answers: Answers::all_acknowledged(["x", "y"].map(str::to_owned)),
             states: vec![entry("x", 1), entry("y", 2)],
             effects: vec![entry("x", 1), entry("y", 2)],
             drain: Some(Duration::ZERO),
@@ -286,7 +283,7 @@ mod tests {
     #[test]
     fn a_state_without_an_answer_needs_its_effect_too() {
         let unanswered = |history: &mut History| {
-            history.attempted.insert("z".to_owned());
+            history.answers.attempt("z".to_owned());
             history.states.push(entry("z", 3));
         };
         finds(unanswered, &Verdict { lost: 1, ..none() });
@@ -355,7 +352,7 @@ mod tests {
     #[test]
     fn a_skipped_version_is_a_gap() {
         let pass_over = |history: &mut History| {
-            history.attempted.insert("z".to_owned());
+            history.answers.attempt("z".to_owned());
             history.states.push(entry("z", 4));
             history.effects.push(entry("z", 4));
         };

@@ -10,7 +10,7 @@ use testkit::{BrokerKind, StoreKind};
 
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::watch::{Recovery, Watch};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -48,7 +48,7 @@ async fn one(
     let failing = ["--handler-failures", "20", "--patience", &text];
     let mut command = fixture.workload(&run, &[&args[..], &failing].concat())?;
     command.env(switches::CLOCK, &clock);
-    let mut load = Load::start(command)?;
+    let mut load = LoadProcess::start(command)?;
     let mut watch = Watch::over(&fixture, "clock-step").await?;
     let mut longest = Recovery::none();
     watch.recovers(&mut load, RECOVERY, &mut longest).await?;

@@ -9,7 +9,7 @@ use testkit::{BrokerKind, StoreKind};
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
 
@@ -60,7 +60,7 @@ async fn ended_sessions(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 async fn end_sessions(
     gap: Duration,
     times: usize,
-    load: &mut Load,
+    load: &mut LoadProcess,
     watch: &mut Watch,
 ) -> Result<()> {
     let mut ended = [0, 0];

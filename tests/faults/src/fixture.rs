@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use load::Answers;
 use messaging::transport::{self, Embedded, Topology, Transport};
 use sea_orm::{ConnectionTrait, QueryResult};
 use store::DatabaseConfig;
@@ -17,7 +18,7 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 use crate::checker::{Entry, History, Verdict, judge};
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::tables::{self, Migrator};
 use crate::wire::{self, Recorded};
 use crate::workload::NOT_QUIET;
@@ -51,8 +52,7 @@ pub(crate) struct Way {
 /// What the processes have printed.
 #[derive(Default)]
 struct Known {
-    attempted: HashSet<String>,
-    acknowledged: HashSet<String>,
+    answers: Answers<String>,
     drain: Option<Duration>,
     /// The ids of messages that were lost on the way to the broker.
     lost: Vec<String>,
@@ -200,19 +200,19 @@ impl Fixture {
     }
 
     /// Starts a load that goes on until [`Self::end`].
-    pub(crate) fn load(&self, run: &str, args: &[&str]) -> Result<Load> {
-        Load::start(self.workload(run, args)?)
+    pub(crate) fn load(&self, run: &str, args: &[&str]) -> Result<LoadProcess> {
+        LoadProcess::start(self.workload(run, args)?)
     }
 
     /// Ends it, and keeps what it has printed.
-    pub(crate) async fn end(&mut self, load: Load, patience: u64) -> Result<()> {
+    pub(crate) async fn end(&mut self, load: LoadProcess, patience: u64) -> Result<()> {
         let said = load.end(patience).await?;
         self.known.take_in(&said);
         Ok(())
     }
 
     /// Kills it, and keeps what it has printed.
-    pub(crate) async fn kill(&mut self, load: Load) -> Result<()> {
+    pub(crate) async fn kill(&mut self, load: LoadProcess) -> Result<()> {
         let said = load.kill().await?;
         self.known.take_in(&said);
         Ok(())
@@ -249,8 +249,7 @@ impl Fixture {
             "SELECT count(*) FROM angarium_inbox WHERE state NOT IN ('done', 'dead', 'discarded')";
         let dead = "SELECT count(*) FROM angarium_inbox WHERE state = 'dead'";
         Ok(History {
-            attempted: self.known.attempted.clone(),
-            acknowledged: self.known.acknowledged.clone(),
+            answers: self.known.answers.clone(),
             states: entries(producer, "SELECT op, account, version FROM deposit").await?,
             effects: entries(
                 consumer,
@@ -268,13 +267,13 @@ impl Fixture {
 
     /// Notes a command that this process gave and that was acknowledged.
     pub(crate) fn was_done(&mut self, op: &str) {
-        self.known.attempted.insert(op.to_owned());
-        self.known.acknowledged.insert(op.to_owned());
+        self.known.answers.attempt(op.to_owned());
+        self.known.answers.acknowledge(op.to_owned());
     }
 
     /// The acknowledged commands so far.
     pub(crate) fn acknowledged(&self) -> &HashSet<String> {
-        &self.known.acknowledged
+        self.known.answers.acknowledged()
     }
 
     /// The ids of messages that were lost on the way to the broker, each as often as it was lost.
@@ -316,10 +315,10 @@ impl Known {
         self.drain = None;
         for line in said.lines() {
             match line.split_once(' ') {
-                Some(("try", op)) => drop(self.attempted.insert(op.to_owned())),
+                Some(("try", op)) => self.answers.attempt(op.to_owned()),
                 Some(("ok", answer)) => {
                     let (op, _) = answer.split_once(' ').unwrap_or((answer, ""));
-                    self.acknowledged.insert(op.to_owned());
+                    self.answers.acknowledge(op.to_owned());
                 }
                 Some(("lost", id)) => self.lost.push(id.to_owned()),
                 Some(("quiet", millis)) => {

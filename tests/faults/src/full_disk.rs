@@ -12,7 +12,7 @@ use testkit::{Database, SmallDisk};
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::{Fixture, QUEUE_FILE};
-use crate::load::{self, Load};
+use crate::load_process::{self, LoadProcess};
 use crate::summary::Outcome;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
@@ -74,7 +74,7 @@ async fn all_files(
         let begun = Instant::now();
         disk.fill();
         until("commands are refused", async || {
-            Ok(load::slowest_refusal(&load.answers(begun)).1 >= REFUSED)
+            Ok(load_process::slowest_refusal(&load.answers(begun)).1 >= REFUSED)
         })
         .await?;
         tokio::time::sleep(span).await;
@@ -139,7 +139,7 @@ async fn fixture(disk: &SmallDisk, folder: &std::path::Path) -> Result<Fixture> 
     Ok(fixture)
 }
 
-async fn begin(fixture: &Fixture, run: &str, patience: u64) -> Result<(Load, Watch)> {
+async fn begin(fixture: &Fixture, run: &str, patience: u64) -> Result<(LoadProcess, Watch)> {
     let patience = patience.to_string();
     let mut load = fixture.load(run, &[&LOAD[..], &["--patience", &patience]].concat())?;
     let mut watch = Watch::over(fixture, "full-disk").await?;
@@ -151,7 +151,7 @@ async fn begin(fixture: &Fixture, run: &str, patience: u64) -> Result<(Load, Wat
 
 async fn end(
     fixture: &mut Fixture,
-    load: Load,
+    load: LoadProcess,
     watch: Watch,
     run: &str,
     patience: u64,

@@ -22,7 +22,7 @@ mod durability;
 mod fixture;
 mod full_disk;
 mod late_commit;
-mod load;
+mod load_process;
 mod losses;
 mod missing_binding;
 mod neighbours;

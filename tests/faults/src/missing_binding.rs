@@ -14,7 +14,7 @@ use testkit::{BrokerKind, StoreKind};
 use crate::checker::Verdict;
 use crate::deposit::{self, Deposited};
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::repaired::Repaired;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
@@ -62,7 +62,11 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 }
 
 /// Returns how many lost events are not shown.
-async fn lose_and_repair(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -> Result<usize> {
+async fn lose_and_repair(
+    fixture: &Fixture,
+    load: &mut LoadProcess,
+    watch: &mut Watch,
+) -> Result<usize> {
     let broker = fixture.broker.as_ref().context("there is a broker")?;
     let (begun, repaired) = (Instant::now(), Repaired::new(watch));
     let queue = deposit::subscriptions(false).queue();

@@ -110,8 +110,8 @@ async fn enqueue(store: &Store) -> Result<History> {
             outbox::enqueue(&transaction, &withdrawn, 1, &cause)?,
         ];
         for id in ids.map(|id| id.to_string()) {
-            history.attempted.insert(id.clone());
-            history.acknowledged.insert(id.clone());
+            history.answers.attempt(id.clone());
+            history.answers.acknowledge(id.clone());
             history.states.push(entry(id));
         }
     }

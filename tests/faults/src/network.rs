@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::{Fixture, Way};
-use crate::load::{self, Load};
+use crate::load_process::{self, LoadProcess};
 use crate::watch::{Recovery, Watch};
 
 mod faulty;
@@ -118,7 +118,7 @@ async fn on(target: Target, plan: Plan, seed: u64, patience: u64) -> Result<Verd
 
 struct System {
     faulty: Faulty,
-    load: Load,
+    load: LoadProcess,
     watch: Watch,
 }
 
@@ -180,7 +180,7 @@ impl System {
         self.faulty.each(act);
         tokio::time::sleep(span).await;
         if self.faulty.target == Target::Databases {
-            let taken = || load::accepted_of_1000(&self.load.answers(begun));
+            let taken = || load_process::accepted_of_1000(&self.load.answers(begun));
             while taken().0 < plan.taken && begun.elapsed() < span + SLOWEST_CALL {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

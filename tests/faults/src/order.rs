@@ -14,7 +14,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
 use crate::workload::{OFTEN, commands, effects};
@@ -147,7 +147,7 @@ async fn block(fixture: &mut Fixture, account: &str) -> Result<()> {
 
 /// All other accounts have their effects while the blocked one has none. Their pace is not compared, because a busy machine would
 /// change it.
-async fn stops_only_itself(blocked: &str, load: &mut Load, watch: &mut Watch) -> Result<()> {
+async fn stops_only_itself(blocked: &str, load: &mut LoadProcess, watch: &mut Watch) -> Result<()> {
     let mut longest = Recovery::none();
     let others = watch.recovers(load, RECOVERY, &mut longest).await?;
     let made = "SELECT count(*) FROM effect WHERE account = $1";

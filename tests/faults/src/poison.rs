@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use load::Answers;
 use messaging::Store;
 use messaging::dead_letters::DeadLetters;
 use messaging::transport::Confirmation;
@@ -318,8 +319,7 @@ pub(crate) async fn verdict(
     .await?;
     let effects: Result<Vec<Entry>> = rows.iter().map(crate::fixture::entry).collect();
     let history = History {
-        attempted: states.iter().map(|entry| entry.op.clone()).collect(),
-        acknowledged: states.iter().map(|entry| entry.op.clone()).collect(),
+        answers: Answers::all_acknowledged(states.iter().map(|entry| entry.op.clone())),
         states,
         effects: effects?,
         drain: Some(drain),

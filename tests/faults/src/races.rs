@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use load::Answers;
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store};
 use tempfile::TempDir;
@@ -151,8 +152,7 @@ async fn on(
         ids.len()
     );
     let history = History {
-        attempted: states.iter().map(|entry| entry.op.clone()).collect(),
-        acknowledged: states.iter().map(|entry| entry.op.clone()).collect(),
+        answers: Answers::all_acknowledged(states.iter().map(|entry| entry.op.clone())),
         states,
         effects: made?,
         drain,

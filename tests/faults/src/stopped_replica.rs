@@ -11,7 +11,7 @@ use testkit::{BrokerKind, StoreKind};
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::watch::{Recovery, Watch};
 use crate::workload::stopped::signal;
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 }
 
 /// Waits until the process has stopped.
-async fn stopped(replica: &mut Load) -> Result<()> {
+async fn stopped(replica: &mut LoadProcess) -> Result<()> {
     let stopping = async {
         loop {
             replica.check()?;

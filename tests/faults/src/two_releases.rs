@@ -1,10 +1,10 @@
 //! An old and a new release of one consumer on one queue, while the producer publishes events of a type that only the new one
 //! knows: every event has its effect once, and without a gap, whichever release received it.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use load::Answers;
 use messaging::{Cause, Relay, RelayConfig, Store, outbox};
 use testkit::{BrokerKind, StoreKind};
 use tokio::task::JoinSet;
@@ -76,12 +76,10 @@ async fn one(each: bool, events: i64, patience: Duration) -> Result<Verdict> {
     stop.cancel();
     while relays.join_next().await.is_some() {}
 
-    let ops: HashSet<String> = states.iter().map(|state| state.op.clone()).collect();
     let ordered = "SELECT op, account, version FROM effect ORDER BY sequence";
     let pending = "SELECT count(*) FROM angarium_outbox";
     let history = History {
-        attempted: ops.clone(),
-        acknowledged: ops,
+        answers: Answers::all_acknowledged(states.iter().map(|state| state.op.clone())),
         states,
         effects: entries(&consumer, ordered).await?,
         pending: usize::try_from(tables::number(producer.connection(), pending).await?)?,

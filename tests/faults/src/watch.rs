@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::checker::Verdict;
 use crate::fixture::{Fixture, look_into};
-use crate::load::{self, Load};
+use crate::load_process::{self, LoadProcess};
 use crate::tables;
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,8 +59,8 @@ impl Watch {
     }
 
     /// At least 999 of 1000 calls since then must have been accepted.
-    pub(crate) fn calls(&mut self, load: &Load, since: Instant, what: &str) {
-        let (accepted, of) = load::accepted_of_1000(&load.answers(since));
+    pub(crate) fn calls(&mut self, load: &LoadProcess, since: Instant, what: &str) {
+        let (accepted, of) = load_process::accepted_of_1000(&load.answers(since));
         let kept = of > 0 && accepted >= 999.0;
         self.judge(
             kept,
@@ -74,7 +74,7 @@ impl Watch {
     /// Waits until the system has recovered, measured from now. Keeps the longer time in `longest`.
     pub(crate) async fn recovers(
         &mut self,
-        load: &mut Load,
+        load: &mut LoadProcess,
         within: Recovery,
         longest: &mut Recovery,
     ) -> Result<bool> {

@@ -12,7 +12,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::deposit;
 use crate::fixture::Fixture;
-use crate::load::Load;
+use crate::load_process::LoadProcess;
 use crate::repaired::Repaired;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
@@ -26,7 +26,11 @@ const REPAIR: Recovery = Recovery {
 const CALM: Duration = Duration::from_secs(30);
 
 /// Returns how many lost events are not shown (I10).
-pub(super) async fn run(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -> Result<usize> {
+pub(super) async fn run(
+    fixture: &Fixture,
+    load: &mut LoadProcess,
+    watch: &mut Watch,
+) -> Result<usize> {
     let broker = fixture.broker.as_ref().context("there is a broker")?;
     let begun = Instant::now();
     // A consumer that cannot write takes no more deliveries, so events stay in the queue.

@@ -12,7 +12,7 @@ use super::killed_server::FAST;
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load::{self, Load};
+use crate::load_process::{self, LoadProcess};
 use crate::watch::{Recovery, Watch};
 
 /// A call with a connection waits until the deadline of its caller; plus a margin for a busy machine.
@@ -39,7 +39,7 @@ pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 }
 
 /// All connections of the pool wait for a lock, and further calls wait for a connection.
-async fn exhausted(span: Duration, load: &mut Load, watch: &mut Watch) -> Result<()> {
+async fn exhausted(span: Duration, load: &mut LoadProcess, watch: &mut Watch) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
     let held_up = ::store::Transaction::begin(&watch.producer).await?;
     held_up
@@ -49,8 +49,8 @@ async fn exhausted(span: Duration, load: &mut Load, watch: &mut Watch) -> Result
     held_up.rollback().await?;
     watch.recovers(load, RECOVERY, &mut longest).await?;
     let answers = load.answers(begun);
-    let soon = load::refused_within(&answers, FAST);
-    let (slowest, refused) = load::slowest_refusal(&answers);
+    let soon = load_process::refused_within(&answers, FAST);
+    let (slowest, refused) = load_process::slowest_refusal(&answers);
     watch.judge(
         soon > 0 && slowest <= SLOW,
         &format!(
@@ -61,7 +61,7 @@ async fn exhausted(span: Duration, load: &mut Load, watch: &mut Watch) -> Result
     Ok(())
 }
 
-async fn read_only(span: Duration, load: &mut Load, watch: &mut Watch) -> Result<()> {
+async fn read_only(span: Duration, load: &mut LoadProcess, watch: &mut Watch) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
     for database in [&watch.producer, &watch.consumer] {
         set_read_only(database, "on").await?;
@@ -71,7 +71,7 @@ async fn read_only(span: Duration, load: &mut Load, watch: &mut Watch) -> Result
         set_read_only(database, "off").await?;
     }
     watch.recovers(load, RECOVERY, &mut longest).await?;
-    let (slowest, refused) = load::slowest_refusal(&load.answers(begun));
+    let (slowest, refused) = load_process::slowest_refusal(&load.answers(begun));
     watch.judge(
         refused > 0 && slowest <= FAST,
         &format!(

@@ -8,7 +8,7 @@ use testkit::{Broker, BrokerKind, Database, OwnServer, ServerKind};
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::fixture::Fixture;
-use crate::load;
+use crate::load_process;
 use crate::watch::{Recovery, Watch};
 
 /// The limit for a refusal; with a margin for a busy machine.
@@ -49,7 +49,7 @@ pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Option<
     }
     let what = format!("killed {kills} times, down for {down:?}");
     watch.recovered(&what, longest);
-    let (slowest, refused) = load::slowest_refusal(&load.answers(begun));
+    let (slowest, refused) = load_process::slowest_refusal(&load.answers(begun));
     watch.judge(
         slowest <= FAST && refused > 0,
         &format!("{refused} calls were refused, the slowest after {slowest:.1?}"),

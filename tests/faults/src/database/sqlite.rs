@@ -2,9 +2,10 @@
 //! again and again while they write, without damage to the files.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use load::Load;
 use messaging::Store;
 use store::DatabaseConfig;
 use testkit::{BrokerKind, Database, StoreKind};
@@ -34,14 +35,14 @@ pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 async fn crowd(span: Duration) -> Result<usize> {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
-    let (begun, mut running) = (Instant::now(), JoinSet::new());
-    for writer in 0..WRITERS {
-        let store = store.clone();
+    let (load, mut running) = (Load::closed().lasting(span), JoinSet::new());
+    for _ in 0..WRITERS {
+        let (store, mut calls) = (store.clone(), load.caller());
         running.spawn(async move {
             let mut answers = Vec::new();
-            while begun.elapsed() < span {
+            while let Some(call) = calls.next().await {
                 let command = Command {
-                    op: format!("{writer}-{}", answers.len()),
+                    op: call.number.to_string(),
                     account: "shared".to_owned(),
                 };
                 let answer = commands::deposit(&store, &command).await;
@@ -51,10 +52,10 @@ async fn crowd(span: Duration) -> Result<usize> {
         });
     }
     for _ in 0..READERS {
-        let store = store.clone();
+        let (store, mut calls) = (store.clone(), load.caller());
         running.spawn(async move {
             let mut answers = Vec::new();
-            while begun.elapsed() < span {
+            while calls.next().await.is_some() {
                 let all = "SELECT count(*) FROM deposit";
                 let answer = tables::number(store.connection(), all).await;
                 answers.push(answer.map(drop).map_err(|error| format!("{error:#}")));

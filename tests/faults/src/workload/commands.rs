@@ -2,9 +2,11 @@
 //!
 //! The process prints `try` before and `ok` after a command, so its reader knows what was acknowledged when the process died.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use load::Load;
 use messaging::{BeginError, Cause, Store, Transaction, outbox};
 use sea_orm::DbErr;
 use tokio::task::JoinSet;
@@ -42,12 +44,13 @@ pub(crate) fn account(run: &str, number: u32) -> String {
 /// Does all commands with this many writers, and repeats each until it is done.
 pub(crate) async fn run(store: &Store, commands: &[Command], writers: usize) -> Result<()> {
     let mut running = JoinSet::new();
-    for writer in 0..writers.max(1) {
-        let own = commands.iter().skip(writer).step_by(writers.max(1));
-        let own: Vec<Command> = own.cloned().collect();
-        let store = store.clone();
+    let load = Load::closed().calls(commands.len().try_into()?);
+    let commands: Arc<[Command]> = commands.into();
+    for _ in 0..writers.max(1) {
+        let (store, commands, mut calls) = (store.clone(), Arc::clone(&commands), load.caller());
         running.spawn(async move {
-            for (number, command) in own.iter().enumerate() {
+            while let Some(number) = calls.next().await.map(|call| call.number as usize) {
+                let command = &commands[number];
                 if number % 5 == 4 {
                     // A failed rollback is fine: the end of the session undoes the transaction too.
                     if let Err(error) = refused(&store, command).await {

@@ -9,13 +9,13 @@ use crate::Caller;
 use crate::caller::PASSWORD;
 
 mod ledger;
-mod load;
 mod settled;
 mod views;
+mod workers;
 
 pub use self::ledger::Verdict;
-use self::load::{Load, Worker};
 use self::views::Views;
+use self::workers::{Worker, Workers};
 
 /// The user who may confirm and ship.
 pub struct Admin {
@@ -26,7 +26,7 @@ pub struct Admin {
 pub struct Workload {
     token: String,
     views: Views,
-    load: Load,
+    workers: Workers,
 }
 
 impl Admin {
@@ -60,19 +60,19 @@ impl Workload {
         Ok(Self {
             views: Views::watch(caller, token.clone(), users),
             token,
-            load: Load::start(workers),
+            workers: Workers::start(workers),
         })
     }
 
     /// Waits until `calls` more calls are answered.
     pub async fn goes_on(&mut self, calls: usize) -> Result<()> {
-        self.load.goes_on(calls).await
+        self.workers.goes_on(calls).await
     }
 
     /// Ends the load, waits for its effects and judges them. `deaths`: a process was killed meanwhile; only then may a
     /// mail be sent twice.
     pub async fn end(self, deaths: bool) -> Result<Verdict> {
-        let mut workers = self.load.end().await?;
+        let mut workers = self.workers.end().await?;
         let mut verdict = Verdict::default();
         for worker in &mut workers {
             let inversions = self.views.inversions(&worker.user_id);

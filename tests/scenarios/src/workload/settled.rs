@@ -8,7 +8,7 @@ use contracts::order::v1::{GetUserViewRequest, OrderState};
 use contracts::user::v1::GetUserRequest;
 
 use super::ledger::{Found, Step, Verdict};
-use super::load::{Worker, name, until_answered};
+use super::workers::{Worker, name, until_answered};
 use crate::caller::authorized;
 use crate::patience::eventually;
 

@@ -1,18 +1,15 @@
-//! The load: PlaceOrder with three lines, from a fixed number of callers or at a fixed rate.
-//!
-//! At a fixed rate, the latency of a call counts from its scheduled time, so a slow system cannot hide its queue by
-//! slowing down the load (no coordinated omission).
+//! Places orders with three lines, from a fixed number of callers or at a fixed rate.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use contracts::order::v1::PlaceOrderRequest;
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use hdrhistogram::Histogram;
+use load::{Call, Load};
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -44,16 +41,10 @@ pub(crate) struct Target {
     pub(crate) request_ids: bool,
 }
 
-/// An order that was answered OK.
-#[derive(Clone, Debug)]
-pub(crate) struct Placed {
-    pub(crate) correlation_id: String,
-    pub(crate) order_id: String,
-}
-
 /// The result of a load.
 pub(crate) struct Outcome {
-    pub(crate) placed: Vec<Placed>,
+    /// The ids of the orders that were answered OK.
+    pub(crate) placed: Vec<String>,
     pub(crate) attempts: usize,
     /// How many calls failed, by status code.
     pub(crate) failed: BTreeMap<String, u64>,
@@ -64,9 +55,16 @@ pub(crate) struct Outcome {
 }
 
 struct Answer {
-    correlation_id: String,
+    /// The id of the order.
     result: Result<String, Status>,
     latency: Duration,
+}
+
+impl Outcome {
+    /// The number of failed calls.
+    pub(crate) fn without_order(&self) -> usize {
+        self.attempts - self.placed.len()
+    }
 }
 
 impl Target {
@@ -89,10 +87,10 @@ impl Target {
         Self::new(&format!("http://{address}"), tokens)
     }
 
-    async fn call(&self, prefix: &str, number: usize, since: Instant) -> Answer {
-        let correlation_id = format!("{prefix}{number}");
+    async fn call(&self, prefix: &str, call: Call) -> Answer {
+        let number = call.number as usize;
         let mut client = self.clients[number % self.clients.len()].clone();
-        let result = match self.request(number, &correlation_id) {
+        let result = match self.request(number, &format!("{prefix}{number}")) {
             Ok(request) => client.place_order(request).await,
             Err(error) => Err(Status::internal(error.to_string())),
         };
@@ -102,9 +100,8 @@ impl Target {
             Ok(order.order_id)
         });
         Answer {
-            correlation_id,
             result,
-            latency: since.elapsed(),
+            latency: call.since.elapsed(),
         }
     }
 
@@ -134,8 +131,8 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let began = Instant::now();
     let answers = match shape {
-        Shape::Closed { callers } => closed(target, callers, began + duration, prefix).await?,
-        Shape::Open { per_second } => open(target, per_second, duration, began, prefix).await?,
+        Shape::Closed { callers } => closed(target, callers, duration, prefix).await?,
+        Shape::Open { per_second } => open(target, per_second, duration, prefix).await?,
     };
     let took = began.elapsed();
     let mut outcome = Outcome {
@@ -149,10 +146,7 @@ pub(crate) async fn run(
         match answer.result {
             Ok(order_id) => {
                 record(&mut outcome.latency, answer.latency);
-                outcome.placed.push(Placed {
-                    correlation_id: answer.correlation_id,
-                    order_id,
-                });
+                outcome.placed.push(order_id);
             }
             Err(status) => *outcome.failed.entry(reason(&status)).or_default() += 1,
         }
@@ -163,18 +157,17 @@ pub(crate) async fn run(
 async fn closed(
     target: &Target,
     callers: usize,
-    until: Instant,
+    duration: Duration,
     prefix: &str,
 ) -> Result<Vec<Answer>> {
-    let next = Arc::new(AtomicUsize::new(0));
+    let load = Load::closed().lasting(duration);
     let mut running = JoinSet::new();
     for _ in 0..callers {
-        let (target, next, prefix) = (target.clone(), Arc::clone(&next), prefix.to_owned());
+        let (target, mut calls, prefix) = (target.clone(), load.caller(), prefix.to_owned());
         running.spawn(async move {
             let mut answers = Vec::new();
-            while Instant::now() < until {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let answer = target.call(&prefix, number, Instant::now()).await;
+            while let Some(call) = calls.next().await {
+                let answer = target.call(&prefix, call).await;
                 let refused = answer.result.is_err();
                 answers.push(answer);
                 if refused {
@@ -195,22 +188,16 @@ async fn open(
     target: &Target,
     per_second: u32,
     duration: Duration,
-    began: Instant,
     prefix: &str,
 ) -> Result<Vec<Answer>> {
     let period = Duration::from_secs(1) / per_second.max(1);
+    let mut calls = Load::open(period).lasting(duration).caller();
     let prefix: Arc<str> = prefix.into();
     let mut running = JoinSet::new();
     let mut answers = Vec::new();
-    for number in 0_u32.. {
-        let scheduled = began + period * number;
-        if scheduled >= began + duration {
-            break;
-        }
-        tokio::time::sleep_until(scheduled.into()).await;
+    while let Some(call) = calls.next().await {
         let (target, prefix) = (target.clone(), Arc::clone(&prefix));
-        let number = usize::try_from(number)?;
-        running.spawn(async move { target.call(&prefix, number, scheduled).await });
+        running.spawn(async move { target.call(&prefix, call).await });
         while let Some(answer) = running.try_join_next() {
             answers.push(answer.context("a call panicked")?);
         }

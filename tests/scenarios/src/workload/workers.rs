@@ -2,15 +2,16 @@
 //! An unanswered call is repeated with the same request id, as clients do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use contracts::order::v1::{ConfirmOrderRequest, PlaceOrderRequest, ShipOrderRequest};
 use contracts::user::v1::{UpdateUserRequest, User};
+use load::{Calls, Load};
 use prost_types::FieldMask;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -27,10 +28,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Longer than any fault of a run.
 const HANGS: Duration = Duration::from_secs(180);
 
-pub(super) struct Load {
-    ended: Arc<AtomicBool>,
-    calls: Arc<AtomicUsize>,
-    workers: JoinSet<Result<Worker>>,
+/// The users while they call.
+pub(super) struct Workers {
+    stop: CancellationToken,
+    answered: Arc<AtomicUsize>,
+    running: JoinSet<Result<Worker>>,
 }
 
 /// A user under load, and the answers that the user got.
@@ -45,32 +47,32 @@ pub(super) struct Worker {
     pub(super) renamed: usize,
 }
 
-impl Load {
+impl Workers {
     pub(super) fn start(workers: Vec<Worker>) -> Self {
-        let (ended, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (stop, answered) = (CancellationToken::new(), Arc::<AtomicUsize>::default());
+        let load = Load::steady(PACE).until(stop.clone());
         let mut running = JoinSet::new();
         for worker in workers {
-            let (ended, calls) = (Arc::clone(&ended), Arc::clone(&calls));
-            running.spawn_local(worker.run(ended, calls));
+            running.spawn_local(worker.run(load.caller(), Arc::clone(&answered)));
         }
         Self {
-            ended,
-            calls,
-            workers: running,
+            stop,
+            answered,
+            running,
         }
     }
 
     /// Waits until `calls` more calls are answered.
     pub(super) async fn goes_on(&mut self, calls: usize) -> Result<()> {
-        let until = self.calls.load(Ordering::Relaxed) + calls;
+        let until = self.answered.load(Ordering::Relaxed) + calls;
         let counting = async {
-            while self.calls.load(Ordering::Relaxed) < until {
+            while self.answered.load(Ordering::Relaxed) < until {
                 tokio::time::sleep(PAUSE).await;
             }
         };
         tokio::select! {
             counted = tokio::time::timeout(HANGS, counting) => counted.context("the load does not go on"),
-            Some(early) = self.workers.join_next() => {
+            Some(early) = self.running.join_next() => {
                 early??;
                 bail!("a worker ended too early")
             }
@@ -79,9 +81,9 @@ impl Load {
 
     /// Ends the load, and returns the workers with their results.
     pub(super) async fn end(mut self) -> Result<Vec<Worker>> {
-        self.ended.store(true, Ordering::Relaxed);
+        self.stop.cancel();
         let mut workers = Vec::new();
-        while let Some(worker) = self.workers.join_next().await {
+        while let Some(worker) = self.running.join_next().await {
             workers.push(worker??);
         }
         Ok(workers)
@@ -109,24 +111,19 @@ impl Worker {
         Ok(worker)
     }
 
-    async fn run(mut self, ended: Arc<AtomicBool>, calls: Arc<AtomicUsize>) -> Result<Self> {
-        let mut ticks = tokio::time::interval(PACE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut number = 0;
-        while !ended.load(Ordering::Relaxed) {
-            ticks.tick().await;
-            number += 1;
-            self.order(number, &calls).await?;
+    async fn run(mut self, mut calls: Calls, answered: Arc<AtomicUsize>) -> Result<Self> {
+        while let Some(call) = calls.next().await {
+            self.order(call.number, &answered).await?;
             self.rename().await?;
-            calls.fetch_add(1, Ordering::Relaxed);
+            answered.fetch_add(1, Ordering::Relaxed);
         }
         Ok(self)
     }
 
-    async fn order(&mut self, number: usize, calls: &AtomicUsize) -> Result<()> {
+    async fn order(&mut self, number: u64, answered: &AtomicUsize) -> Result<()> {
         let word = self.word(&number.to_string());
         let order_id = self.place(&word).await?;
-        calls.fetch_add(1, Ordering::Relaxed);
+        answered.fetch_add(1, Ordering::Relaxed);
         let request = ConfirmOrderRequest {
             order_id: order_id.clone(),
             request_id: Uuid::now_v7().to_string(),
@@ -138,7 +135,7 @@ impl Worker {
         })
         .await?;
         self.ledger.acknowledge(&word, Step::Confirmed);
-        calls.fetch_add(1, Ordering::Relaxed);
+        answered.fetch_add(1, Ordering::Relaxed);
         let request = ShipOrderRequest {
             order_id,
             carrier: "Hermes".to_owned(),
@@ -152,7 +149,7 @@ impl Worker {
         })
         .await?;
         self.ledger.acknowledge(&word, Step::Shipped);
-        calls.fetch_add(1, Ordering::Relaxed);
+        answered.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// Added to the process's own patience: after that it hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
-pub(crate) struct Load {
+pub(crate) struct LoadProcess {
     child: Child,
     /// The load goes on while this is open.
     stdin: Option<ChildStdin>,
@@ -36,7 +36,7 @@ pub(crate) struct Answer {
     took: Duration,
 }
 
-impl Load {
+impl LoadProcess {
     pub(crate) fn start(mut command: Command) -> Result<Self> {
         let log = NamedTempFile::new()?;
         command
