@@ -220,6 +220,8 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
     world.run_consumer_as(each_on_its_own(), consumer());
     world.all_is_published().await;
     world.has_compared(&transport).await;
+    // That may be its first checkpoint.
+    world.expects().await;
     let after = world.commit(&Changed::of("a"), 21).await.to_string();
     eventually("what is lost later is missing", async || {
         let missing = world.missing().await;
