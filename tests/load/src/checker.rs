@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_without_a_command_and_an_effect_without_a_state_are_ghosts() {
+    fn what_nothing_has_caused_is_a_ghost() {
         let ghost = Findings {
             ghost: 1,
             ..Findings::default()
