@@ -66,9 +66,9 @@ pub(crate) fn run_with(
 /// The tests of a program that run at the same time.
 pub(crate) const THREADS: &str = "RUST_TEST_THREADS";
 
-/// Twice as many as cores: tests mostly wait, for commits, servers and timers.
+/// Three times as many as cores: tests mostly wait, for commits, servers and timers.
 fn threads() -> usize {
-    2 * thread::available_parallelism().map_or(1, NonZero::get)
+    3 * thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Compiles the tests without running them. Succeeds immediately if there is nothing to compile.

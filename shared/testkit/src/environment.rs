@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// For a fact. A machine under load needs more.
 pub(crate) fn patience() -> Duration {
-    let seconds = variable("ANGARIUM_TEST_PATIENCE").map_or(30, |text| {
+    let seconds = variable("ANGARIUM_TEST_PATIENCE").map_or(60, |text| {
         text.parse()
             .expect("ANGARIUM_TEST_PATIENCE is a whole number of seconds")
     });

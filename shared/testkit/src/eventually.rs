@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen.
 ///
 /// # Panics
-/// After the patience of the test run (30 s, or `ANGARIUM_TEST_PATIENCE` in seconds), with `what` and what was seen
+/// After the patience of the test run (60 s, or `ANGARIUM_TEST_PATIENCE` in seconds), with `what` and what was seen
 /// last.
 pub async fn eventually<T, S: Debug>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
     within(environment::patience(), what, look).await

@@ -11,8 +11,8 @@ use super::{LOWEST_HELD, erasure, held};
 use crate::dead_letters::{self, aging};
 use store::sql;
 
-const DONE: u32 = 1_000_000;
-const HELD: u32 = 300_000;
+const DONE: u32 = 600_000;
+const HELD: u32 = 200_000;
 /// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
 

@@ -22,6 +22,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
+/// The rows of each table.
 const MANY: i64 = 1_000_000;
 /// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
@@ -52,12 +53,12 @@ async fn filled(database: &Database) -> store::Database {
         (
             outbox,
             "aside",
-            MANY / 2,
+            MANY / 4,
             "set_aside_at, due_at, unroutable_since",
             "{time}, {time + 1000000}, {time}",
         ),
-        (outbox, "timer", MANY / 2, "held_until", "{time + 1000000}"),
-        (outbox, "ready", MANY, "attempts", "0"),
+        (outbox, "timer", MANY / 4, "held_until", "{time + 1000000}"),
+        (outbox, "ready", MANY / 2, "attempts", "0"),
     ] {
         let rows = ROWS
             .replace("{table}", table)
