@@ -72,9 +72,10 @@ pub(crate) async fn run(rounds: usize, patience: Duration) -> Result<Verdict> {
     let least = passed.iter().map(|late| late.by).min().unwrap_or(0);
     let kept = in_time == rounds && least >= lanes;
     println!(
-        "late-commit{}: {in_time} of {rounds} transactions had their effect within {SOON:?} after their commit, the slowest after \
-         {:.2} s; each was held open for {held:?}, and at least {least} others were committed meanwhile",
+        "late-commit{}: {in_time} of {} transactions ({rounds} planned) had their effect within {SOON:?} after their commit, the \
+         slowest after {:.2} s; each was held open for {held:?}, and at least {least} others were committed meanwhile",
         if kept { "" } else { " WRONG" },
+        passed.len(),
         slowest.unwrap_or_default().as_secs_f64(),
     );
     Ok(Verdict {

@@ -56,18 +56,18 @@ pub(super) fn text(reports: &[Report], dry_run: bool) -> String {
 fn done(report: &Report, dry_run: bool) -> Vec<String> {
     let would = if dry_run { "would be " } else { "" };
     let mut lines = vec![format!(
-        "{} events {would}handed over, {} had arrived, {} lost checkpoints {would}followed",
+        "events {would}handed over: {}, already here: {}; lost checkpoints {would}followed: {}",
         report.handed_over, report.known, report.checkpoints
     )];
     if report.erased > 0 {
         let erased = report.erased;
         lines.push(format!(
-            "{erased} of them are erased and are passed over in their turn"
+            "of them erased, and passed over in their turn: {erased}"
         ));
     }
     if report.states > 0 {
         let states = report.states;
-        lines.push(format!("{states} of them are the state of a user"));
+        lines.push(format!("of them the state of a user: {states}"));
     }
     lines
 }
@@ -77,14 +77,14 @@ fn left(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for (event_type, events) in &report.gone {
         lines.push(format!(
-            "{events} events of {event_type} are past the retention of their producer; `angarium reconcile gaps` lists them, \
+            "events of {event_type} past the retention of their producer: {events}; `angarium reconcile gaps` lists them, \
              `{skip} --event ID` gives one up"
         ));
     }
     if report.gone_checkpoints > 0 {
         let gone = report.gone_checkpoints;
         lines.push(format!(
-            "{gone} checkpoints are past the retention of their producer; `angarium reconcile gaps` lists them, \
+            "checkpoints past the retention of their producer: {gone}; `angarium reconcile gaps` lists them, \
              `{skip} --checkpoints PRODUCER/EXCHANGE/NUMBER` gives a gap up"
         ));
     }
@@ -95,7 +95,8 @@ fn left(report: &Report) -> Vec<String> {
     }
     for (producer, aggregates) in &report.diverged {
         lines.push(format!(
-            "{producer} was restored and has lost events of {aggregates} aggregates; `angarium reconcile divergence` lists them"
+            "{producer} was restored and has lost events; aggregates with a loss: {aggregates}; `angarium reconcile divergence` \
+             lists them"
         ));
     }
     for producer in &report.unknown_producers {
