@@ -189,9 +189,9 @@ fn no_file_of_the_product_is_longer_than_400_lines() {
 #[test]
 fn the_fixture_of_each_service_has_at_most_120_lines() {
     for service in services() {
-        let fixture = read(format!("services/{service}/tests/it/world.rs"));
+        let fixture = read(format!("services/{service}/tests/it/fixture.rs"));
         let lines = fixture.lines().count();
-        assert!(lines <= 120, "{service}: world.rs has {lines} lines");
+        assert!(lines <= 120, "{service}: fixture.rs has {lines} lines");
     }
 }
 

@@ -3,13 +3,13 @@
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use futures::FutureExt as _;
 use mail_codes::MailCodes;
-use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
+use service::{Base, Definition, Keys, Parts, Schema, Service, user_deletion};
 
 use crate::config::{NotificationArgs, NotificationConfig};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
-use crate::settling::Mails;
 use crate::store::recipients;
+use crate::user_deletion::Mails;
 use crate::{access, events, grpc, sender};
 
 pub const DEFINITION: Definition = Definition {
@@ -43,7 +43,9 @@ impl Service for App {
             .taking_back(|transaction, user| {
                 recipients::MARKED.take_back(transaction, user).boxed()
             })
-            .beside("settling", |stop| settling::run::<Mails>(store, stop))
+            .beside("user_deletion", |stop| {
+                user_deletion::run::<Mails>(store, stop)
+            })
             .beside_to_its_end("mailer", |stop| mailer.run(stop)))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the mails, the users' mail preferences, and a view of users that it builds from events only. Consumes the
 //! events of users, sessions, verifications, password resets, orders and keys ([`events`]). Publishes
-//! `notification.sent` and `notification.failed` ([`mailer`], [`settling`]).
+//! `notification.sent` and `notification.failed` ([`mailer`], [`user_deletion`]).
 //!
 //! A handler only writes a row for a mail ([`notify`]). The [`mailer`] leases rows, builds messages ([`mail`]) and
 //! hands them to a [`sender`].
@@ -26,9 +26,9 @@ pub mod notification;
 pub mod notify;
 pub mod preferences;
 pub mod sender;
-pub mod settling;
 pub mod store;
 pub mod templates;
+pub mod user_deletion;
 
 pub use app::{App, DEFINITION};
 

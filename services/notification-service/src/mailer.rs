@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use mail_codes::MailCodes;
-use messaging::{Due, Store, Transaction, Work};
+use messaging::{Store, Transaction, Wakeup, Work};
 use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -91,14 +91,14 @@ impl Mailer {
     }
 
     async fn send_all(self, queue: Queue, stop: &CancellationToken) {
-        let due = self.store.due(SIGNAL, pending::due_in_ms());
+        let wakeup = self.store.wakeup(SIGNAL, pending::due_in_ms());
         let hands = Hands {
             mailer: self,
             queue,
             stop: stop.clone(),
             full: false,
         };
-        due.run(hands, stop).await;
+        wakeup.run(hands, stop).await;
     }
 }
 
@@ -117,7 +117,7 @@ impl Work for Hands {
     /// It does not ask first: the poll and the signals know when mails are due.
     async fn take_up(
         &mut self,
-        _: &Due,
+        _: &Wakeup,
         attempts: &mut JoinSet<()>,
     ) -> Result<Option<Duration>, DbErr> {
         let room = IN_FLIGHT.saturating_sub(attempts.len());

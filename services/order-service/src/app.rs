@@ -3,13 +3,13 @@
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use futures::FutureExt as _;
 use runtime::slots::Limits;
-use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
+use service::{Base, Definition, Keys, Parts, Schema, Service, user_deletion};
 
 use crate::commands::Commands;
 use crate::config::{OrderArgs, OrderConfig};
 use crate::migrations::Migrator;
-use crate::settling::Orders;
 use crate::store::users;
+use crate::user_deletion::Orders;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
@@ -50,6 +50,8 @@ impl Service for App {
             .serve(OrderServiceServer::new(orders))
             .taking_back(|transaction, user| users::MARKED.take_back(transaction, user).boxed())
             .beside_to_its_end("watchers", |stop| watchers.run(stop))
-            .beside("settling", |stop| settling::run::<Orders>(store, stop)))
+            .beside("user_deletion", |stop| {
+                user_deletion::run::<Orders>(store, stop)
+            }))
     }
 }

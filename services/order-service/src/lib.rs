@@ -5,7 +5,7 @@
 //! `order.shipped` and `order.cancelled` ([`changes`]).
 //!
 //! [`grpc`] receives a call; [`commands`] asks the aggregate ([`order`]) and writes through [`store`]. [`watch`]
-//! streams changes to watchers. [`settling`] completes the deletion of a user.
+//! streams changes to watchers. [`user_deletion`] completes the deletion of a user.
 
 #![forbid(unsafe_code)]
 
@@ -21,8 +21,8 @@ pub mod grpc;
 pub mod migrations;
 pub mod money;
 pub mod order;
-pub mod settling;
 pub mod store;
+pub mod user_deletion;
 pub mod watch;
 
 pub use app::{App, DEFINITION};

@@ -21,8 +21,8 @@ pub mod known_user;
 pub mod listing;
 pub mod order_line;
 pub mod orders;
-pub mod settling;
 mod state;
+pub mod user_deletion;
 pub mod users;
 
 /// On PostgreSQL in one round trip.

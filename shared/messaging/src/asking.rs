@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::due::Due;
 use crate::outbox::{self, Cause};
 use crate::retry::Backoff;
 use crate::store::Store;
+use crate::wakeup::Wakeup;
 
 /// No transaction raises this signal: the worker sees the answer in the database.
 const SIGNAL: &str = "asking";
@@ -22,7 +22,7 @@ const SIGNAL: &str = "asking";
 const GRACE: Duration = Duration::from_secs(4);
 const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(2), Duration::from_secs(60));
 
-/// Publishes `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::due`]: zero if the
+/// Publishes `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::wakeup`]: zero if the
 /// answer is missing, null if it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
 pub async fn ask_until_answered<E: Event>(
     store: Store,
@@ -31,14 +31,14 @@ pub async fn ask_until_answered<E: Event>(
     request: impl Fn() -> E,
     stop: CancellationToken,
 ) {
-    let mut due = store.due(SIGNAL, missing);
+    let mut wakeup = store.wakeup(SIGNAL, missing);
     let asking = async {
         loop {
             if connected.wait_for(|connected| *connected).await.is_err() {
                 // The engine has ended.
                 return std::future::pending::<()>().await;
             }
-            if let Err(error) = ask(&store, &mut due, &connected, &request).await {
+            if let Err(error) = ask(&store, &mut wakeup, &connected, &request).await {
                 tracing::debug!(%error, "a request waits for the database");
                 tokio::time::sleep(PAUSES.first).await;
             }
@@ -49,32 +49,32 @@ pub async fn ask_until_answered<E: Event>(
 
 async fn ask<E: Event>(
     store: &Store,
-    due: &mut Due,
+    wakeup: &mut Wakeup,
     connected: &watch::Receiver<bool>,
     request: &impl Fn() -> E,
 ) -> Result<(), DbErr> {
     let (mut pause, mut requests) = (GRACE, 0);
-    while is_missing(due).await? {
+    while is_missing(wakeup).await? {
         tokio::time::sleep(pause).await;
         if !*connected.borrow() {
             return Ok(());
         }
-        if !is_missing(due).await? {
+        if !is_missing(wakeup).await? {
             break;
         }
         publish(store, &request()).await?;
         requests += 1;
         pause = PAUSES.delay(requests, fastrand::f64());
     }
-    let known = due.ask().await?;
+    let known = wakeup.ask().await?;
     if known != Some(Duration::ZERO) {
-        due.sleep(known).await;
+        wakeup.sleep(known).await;
     }
     Ok(())
 }
 
-async fn is_missing(due: &Due) -> Result<bool, DbErr> {
-    Ok(due.ask().await? == Some(Duration::ZERO))
+async fn is_missing(wakeup: &Wakeup) -> Result<bool, DbErr> {
+    Ok(wakeup.ask().await? == Some(Duration::ZERO))
 }
 
 async fn publish<E: Event>(store: &Store, request: &E) -> Result<(), DbErr> {

@@ -91,7 +91,7 @@ impl Bound {
         };
         let failed = |error| tracing::debug!(%error, table, "cannot correct times, retrying");
         store
-            .due(SIGNAL, question)
+            .wakeup(SIGNAL, question)
             .work(&stop, correct, failed)
             .await;
     }

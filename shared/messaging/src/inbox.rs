@@ -23,7 +23,7 @@ mod plans;
 pub(crate) mod positions;
 mod state;
 
-pub(crate) use held::Due;
+pub(crate) use held::RetryLease;
 pub(crate) use state::Held;
 
 pub(crate) const SIGNAL: &str = "inbox";

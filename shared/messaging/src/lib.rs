@@ -13,7 +13,6 @@ mod connected;
 mod consumer;
 pub mod dead_letters;
 pub mod definitions;
-mod due;
 mod engine;
 mod inbox;
 mod migrations;
@@ -34,6 +33,7 @@ pub mod trace;
 mod transaction;
 pub mod transport;
 mod waits;
+mod wakeup;
 
 pub use self::store::{BeginError, Store};
 pub use asking::ask_until_answered;
@@ -42,7 +42,6 @@ pub use bounds::{Bound, TimeForm};
 pub use checkpoint::CheckpointPace;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
-pub use due::{Due, Woken, Work};
 pub use engine::{Engine, EngineConfig, Participant};
 pub use inbox::erasure::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
 pub use migrations::migrations;
@@ -56,3 +55,4 @@ pub use subscription::{
 };
 pub use telemetry::System;
 pub use transaction::Transaction;
+pub use wakeup::{Wakeup, Woken, Work};

@@ -17,11 +17,11 @@ use crate::transport::Publisher;
 
 mod claiming;
 mod config;
+mod confirms;
 mod connecting;
 mod hint;
 mod lease;
 mod publishing;
-mod settling;
 mod standing;
 mod state;
 mod waiting;
@@ -29,9 +29,9 @@ mod wake;
 mod window;
 
 pub use config::RelayConfig;
+use confirms::next_outcomes;
 use connecting::RelayError;
 use lease::{Holder, Lease};
-use settling::next_outcomes;
 use standing::At;
 pub use state::Relay;
 use state::{Confirmed, Progress};
@@ -52,7 +52,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = Progress {
             lease: Lease::new(),
-            due: self.store.due(outbox::SIGNAL, outbox::due_in_ms()),
+            wakeup: self.store.wakeup(outbox::SIGNAL, outbox::due_in_ms()),
             timers: Timers::default(),
             confirmed: Confirmed::default(),
         };

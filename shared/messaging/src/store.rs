@@ -13,12 +13,12 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
-use crate::due::{Due, Looks};
 use crate::signals::Signals;
 use crate::telemetry;
 use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::waits::Waits;
+use crate::wakeup::{Looks, Wakeup};
 
 /// Behind many other writers it is better to refuse a caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -195,9 +195,9 @@ impl Store {
     /// The wakeups of a worker: by `signal` ([`Transaction::wake_on_commit`]), and by `question`, a query with one
     /// value: the milliseconds until there is work (zero or less: now, null: none). `{now}` in it is the time. It runs
     /// every 5 s with those of all other workers, so it must use an index.
-    pub fn due(&self, signal: &'static str, question: impl Into<String>) -> Due {
+    pub fn wakeup(&self, signal: &'static str, question: impl Into<String>) -> Wakeup {
         let (db, looks) = (self.db.clone(), self.looks.clone());
-        Due::new(db, looks, self.signal(signal), question.into())
+        Wakeup::new(db, looks, self.signal(signal), question.into())
     }
 
     /// Raised by [`Transaction::wake_on_commit`] with `name`.

@@ -29,14 +29,14 @@ pub(crate) async fn erase_some(
 
 /// Until `stop`, erases dead letters that arrive after their user was erased.
 pub(crate) async fn erase_late(store: Store, stop: CancellationToken) {
-    let due = store.due(SIGNAL, messaging::late_due_in_ms(&personal_data()));
+    let wakeup = store.wakeup(SIGNAL, messaging::late_due_in_ms(&personal_data()));
     let erasing = || async {
         let transaction = store.begin().await?;
         let is_more = messaging::erase_late(&transaction, &personal_data()).await?;
         transaction.commit().await.map(|()| is_more)
     };
     let failed = |error: DbErr| tracing::warn!(%error, "personal data in dead letters cannot be erased, trying again");
-    due.work(&stop, erasing, failed).await;
+    wakeup.work(&stop, erasing, failed).await;
 }
 
 fn personal_data() -> PersonalData {

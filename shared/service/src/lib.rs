@@ -17,8 +17,8 @@ mod ids;
 pub mod keys;
 mod ops;
 mod parts;
-pub mod settling;
 pub mod time;
+pub mod user_deletion;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

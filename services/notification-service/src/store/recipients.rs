@@ -11,7 +11,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, JoinType,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait,
 };
-use service::settling::MarkedUsers;
+use service::user_deletion::MarkedUsers;
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};

@@ -9,17 +9,17 @@ use testkit::{StoreKind, Tokens, authorized, reason, violated_fields};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::registered;
-use crate::world::World;
 
 /// Of calls made by `call`.
 async fn every_method(
-    world: &World,
+    fixture: &Fixture,
     id: &str,
     user_id: &str,
     call: Call<'_>,
 ) -> [Option<Status>; 5] {
-    let mut client = world.client();
+    let mut client = fixture.client();
     let (notification_id, user_id) = (id.to_owned(), user_id.to_owned());
     let list = ListNotificationsRequest {
         user_id: user_id.clone(),
@@ -68,12 +68,14 @@ impl Call<'_> {
 async fn without_a_valid_token_every_call_is_refused(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    let sent = world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    let sent = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     let stranger = Tokens::unknown().older(Uuid::now_v7());
-    let expired = world.tokens.expired(user.user_id.parse().unwrap());
+    let expired = fixture.tokens.expired(user.user_id.parse().unwrap());
     for (token, expected) in [
         (None, "UNAUTHENTICATED"),
         (Some("made up"), "UNAUTHENTICATED"),
@@ -81,13 +83,13 @@ async fn without_a_valid_token_every_call_is_refused(
         (Some(expired.as_str()), "TOKEN_EXPIRED"),
     ] {
         let id = &sent.notification_id;
-        for refused in every_method(&world, id, &user.user_id, Call(token)).await {
+        for refused in every_method(&fixture, id, &user.user_id, Call(token)).await {
             let refused = refused.unwrap();
             assert_eq!(refused.code(), Code::Unauthenticated, "{token:?}");
             assert_eq!(reason(&refused), expected, "{token:?}");
         }
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -95,11 +97,13 @@ async fn without_a_valid_token_every_call_is_refused(
 async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    let sent = world.notification(event_id, NotificationState::Sent).await;
-    let eve = world.tokens.user(Uuid::now_v7());
+    let event_id = fixture.publish(&user).await;
+    let sent = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
+    let eve = fixture.tokens.user(Uuid::now_v7());
     let nothing = Uuid::now_v7().to_string();
     for (id, user_id) in [
         (&sent.notification_id, user.user_id.as_str()),
@@ -107,7 +111,7 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
         // Access is checked before the form of the id.
         (&nothing, "ada"),
     ] {
-        for refused in every_method(&world, id, user_id, Call(Some(&eve))).await {
+        for refused in every_method(&fixture, id, user_id, Call(Some(&eve))).await {
             let refused = refused.unwrap();
             assert_eq!(refused.code(), Code::PermissionDenied);
             assert_eq!(reason(&refused), "PERMISSION_DENIED");
@@ -115,8 +119,8 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
         }
     }
 
-    let admin = world.tokens.admin();
-    let answers = every_method(&world, &nothing, &nothing, Call(Some(&admin))).await;
+    let admin = fixture.tokens.admin();
+    let answers = every_method(&fixture, &nothing, &nothing, Call(Some(&admin))).await;
     let [list, found @ ..] = answers;
     assert!(list.is_none());
     let reasons = found.map(|refused| reason(&refused.unwrap()));
@@ -127,7 +131,7 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
         "USER_UNKNOWN",
     ];
     assert_eq!(reasons, expected);
-    let answers = every_method(&world, "n-1", "ada", Call(Some(&admin))).await;
+    let answers = every_method(&fixture, "n-1", "ada", Call(Some(&admin))).await;
     let fields = answers.map(|refused| violated_fields(&refused.unwrap()).concat());
     let expected = [
         "user_id",
@@ -137,7 +141,7 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
         "preferences.user_id",
     ];
     assert_eq!(fields, expected);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -145,23 +149,23 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
 async fn a_user_lists_and_gets_what_is_their_own(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let (ada, eve) = (
         registered("ada@example.com", "Ada"),
         registered("eve@example.com", "Eve"),
     );
-    let (first, second) = (world.publish(&ada).await, world.publish(&eve).await);
-    let sent = world.notification(first, NotificationState::Sent).await;
-    world.notification(second, NotificationState::Sent).await;
+    let (first, second) = (fixture.publish(&ada).await, fixture.publish(&eve).await);
+    let sent = fixture.notification(first, NotificationState::Sent).await;
+    fixture.notification(second, NotificationState::Sent).await;
 
     for user_id in ["", &ada.user_id] {
         let request = ListNotificationsRequest {
             user_id: user_id.to_owned(),
             ..Default::default()
         };
-        let listed = world
+        let listed = fixture
             .client()
-            .list_notifications(world.by(&ada.user_id, request))
+            .list_notifications(fixture.by(&ada.user_id, request))
             .await
             .unwrap()
             .into_inner();
@@ -170,9 +174,9 @@ async fn a_user_lists_and_gets_what_is_their_own(
     let request = GetNotificationRequest {
         notification_id: sent.notification_id.clone(),
     };
-    let request = world.by(&ada.user_id, request);
-    let got = world.client().get_notification(request).await.unwrap();
+    let request = fixture.by(&ada.user_id, request);
+    let got = fixture.client().get_notification(request).await.unwrap();
     assert_eq!(got.into_inner().notification, Some(sent));
-    assert_eq!(world.of_user("").await.len(), 2);
-    world.stop().await;
+    assert_eq!(fixture.of_user("").await.len(), 2);
+    fixture.stop().await;
 }

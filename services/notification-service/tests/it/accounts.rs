@@ -10,26 +10,26 @@ use notification_service::config::Delivery;
 use notification_service::kinds::Kind;
 use notification_service::migrations::Migrator;
 use notification_service::notification::{Letter, State};
-use notification_service::settling::Mails;
 use notification_service::store::{self, pending, recipients};
+use notification_service::user_deletion::Mails;
 use rstest::rstest;
 use sea_orm::ConnectionTrait as _;
-use service::settling::settle_some;
+use service::user_deletion::settle_some;
 use testkit::{Database, StoreKind, eventually_is, outbox, value};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::mails::{parsed, to};
 use crate::samples::{cancelled, deleted, moved, placed, registered, verification};
-use crate::world::World;
 
 /// In the tables, as one text.
-pub(crate) async fn personal(world: &World) -> String {
-    let mails: Option<String> = world
+pub(crate) async fn personal(fixture: &Fixture) -> String {
+    let mails: Option<String> = fixture
         .value(
             "SELECT max(email || display_name || body_text || body_html || coalesce(failure, '')) FROM notification",
         )
         .await;
-    let users: Option<String> = world
+    let users: Option<String> = fixture
         .value("SELECT max(email || display_name) FROM recipient")
         .await;
     format!("{}{}", mails.unwrap_or_default(), users.unwrap_or_default())
@@ -40,23 +40,25 @@ pub(crate) async fn personal(world: &World) -> String {
 async fn mails_go_to_the_latest_address_for_any_order_of_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
     let newest = moved(&user, "ada@example.net");
-    world.publish_version(Uuid::now_v7(), 3, &newest).await;
-    world.settled().await;
+    fixture.publish_version(Uuid::now_v7(), 3, &newest).await;
+    fixture.settled().await;
     let older = moved(&user, "ada@example.org");
-    world.publish_version(Uuid::now_v7(), 2, &older).await;
-    world.settled().await;
-    let welcome = world.publish(&user).await;
-    let order = world.publish(&placed(&user.user_id)).await;
+    fixture.publish_version(Uuid::now_v7(), 2, &older).await;
+    fixture.settled().await;
+    let welcome = fixture.publish(&user).await;
+    let order = fixture.publish(&placed(&user.user_id)).await;
     for event_id in [welcome, order] {
-        let sent = world.notification(event_id, NotificationState::Sent).await;
+        let sent = fixture
+            .notification(event_id, NotificationState::Sent)
+            .await;
         assert_eq!(sent.recipient, "ada@example.net");
-        let bytes = world.mails().bytes(&sent.notification_id);
+        let bytes = fixture.mails().bytes(&sent.notification_id);
         assert_eq!(to(&parsed(&bytes)).1, "ada@example.net");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -64,33 +66,35 @@ async fn mails_go_to_the_latest_address_for_any_order_of_events(
 async fn a_deleted_account_leaves_a_last_mail_and_nothing_personal(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada Lovelace");
-    let welcome = world.publish(&user).await;
-    let order = world.publish(&placed(&user.user_id)).await;
+    let welcome = fixture.publish(&user).await;
+    let order = fixture.publish(&placed(&user.user_id)).await;
     for event_id in [welcome, order] {
-        world.notification(event_id, NotificationState::Sent).await;
+        fixture
+            .notification(event_id, NotificationState::Sent)
+            .await;
     }
     let end = Uuid::now_v7();
-    world.publish_version(end, 2, &deleted(&user)).await;
-    let last = world.notification(end, NotificationState::Sent).await;
+    fixture.publish_version(end, 2, &deleted(&user)).await;
+    let last = fixture.notification(end, NotificationState::Sent).await;
     assert_eq!(last.kind(), NotificationKind::AccountDeleted);
-    let bytes = world.mails().bytes(&last.notification_id);
+    let bytes = fixture.mails().bytes(&last.notification_id);
     assert_eq!(to(&parsed(&bytes)).1, "ada@example.com");
 
     eventually_is("nothing personal is left", String::new(), async || {
-        personal(&world).await
+        personal(&fixture).await
     })
     .await;
     // Number, times and kinds of the mails stay.
-    let all = world.of_user(&user.user_id).await;
+    let all = fixture.of_user(&user.user_id).await;
     assert_eq!(all.len(), 3);
     for one in all {
         assert_eq!(one.recipient, "");
         assert_eq!(one.state(), NotificationState::Sent);
         assert!(one.send_time.is_some() && !one.subject.is_empty());
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -98,28 +102,28 @@ async fn a_deleted_account_leaves_a_last_mail_and_nothing_personal(
 async fn what_comes_after_the_deletion_makes_no_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
     // Also if the deletion is the first event of the user.
-    world
+    fixture
         .publish_version(Uuid::now_v7(), 3, &deleted(&user))
         .await;
-    world.settled().await;
-    world.publish(&user).await;
+    fixture.settled().await;
+    fixture.publish(&user).await;
     let update = moved(&user, "ada@example.org");
-    world.publish_version(Uuid::now_v7(), 2, &update).await;
-    world.publish(&placed(&user.user_id)).await;
-    world.publish(&cancelled(&user.user_id, "")).await;
-    world.publish(&verification(&user, "ABCD-EFGH")).await;
-    world.settled().await;
+    fixture.publish_version(Uuid::now_v7(), 2, &update).await;
+    fixture.publish(&placed(&user.user_id)).await;
+    fixture.publish(&cancelled(&user.user_id, "")).await;
+    fixture.publish(&verification(&user, "ABCD-EFGH")).await;
+    fixture.settled().await;
     let done = "SELECT count(*) FROM angarium_inbox WHERE state = 'done'";
     eventually_is("all were handled", 6, async || {
-        world.value::<i64>(done).await
+        fixture.value::<i64>(done).await
     })
     .await;
-    assert_eq!(world.of_user("").await.len(), 0);
-    assert_eq!(personal(&world).await, "");
-    world.stop().await;
+    assert_eq!(fixture.of_user("").await.len(), 0);
+    assert_eq!(personal(&fixture).await, "");
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -129,43 +133,45 @@ async fn pending_mails_are_dropped_with_the_account_and_published(
 ) {
     // No server listens on port 1: everything stays pending.
     let nowhere = notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
-    let world = World::sending(store, |_| Delivery::Smtp(nowhere)).await;
+    let fixture = Fixture::sending(store, |_| Delivery::Smtp(nowhere)).await;
     let user = registered("ada@example.com", "Ada");
-    let code = world.publish(&verification(&user, "ABCD-EFGH")).await;
-    world.notification(code, NotificationState::Pending).await;
+    let code = fixture.publish(&verification(&user, "ABCD-EFGH")).await;
+    fixture.notification(code, NotificationState::Pending).await;
     let end = Uuid::now_v7();
-    world.publish_version(end, 2, &deleted(&user)).await;
+    fixture.publish_version(end, 2, &deleted(&user)).await;
 
-    let dropped = world.notification(code, NotificationState::Failed).await;
+    let dropped = fixture.notification(code, NotificationState::Failed).await;
     assert_eq!(
         dropped.failure,
         "the account was deleted before the mail was sent"
     );
     assert_eq!(dropped.recipient, "");
     let sealed = "SELECT count(*) FROM notification WHERE sealed_code IS NOT NULL";
-    assert_eq!(world.value::<i64>(sealed).await, 0);
-    let promised = outbox(&world.db).await;
+    assert_eq!(fixture.value::<i64>(sealed).await, 0);
+    let promised = outbox(&fixture.db).await;
     assert_eq!(promised.len(), 1, "{promised:?}");
     let failed: NotificationFailed = promised[0].decode();
     assert_eq!(failed.notification_id, dropped.notification_id);
     assert_eq!(failed.failure, dropped.failure);
     // Only the last mail still has the address.
-    let last = world.notification(end, NotificationState::Pending).await;
+    let last = fixture.notification(end, NotificationState::Pending).await;
     assert_eq!(last.recipient, "ada@example.com");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn a_deletion_waits_for_transactions_that_write_to_the_user() {
-    let world = World::new(StoreKind::Postgres).await;
+    let fixture = Fixture::new(StoreKind::Postgres).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     let user_id: Uuid = user.user_id.parse().unwrap();
 
-    let writing = ::store::Transaction::begin(&world.db).await.unwrap();
+    let writing = ::store::Transaction::begin(&fixture.db).await.unwrap();
     recipients::find(&writing, user_id).await.unwrap();
-    let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
+    let deleting = ::store::Transaction::begin(&fixture.db).await.unwrap();
     let impatient = "SET LOCAL lock_timeout = '1ms'";
     deleting.execute_unprepared(impatient).await.unwrap();
     let waits = recipients::erase(&deleting, user_id, &Cause::call(""))
@@ -176,13 +182,13 @@ async fn a_deletion_waits_for_transactions_that_write_to_the_user() {
     deleting.rollback().await.unwrap();
 
     writing.commit().await.unwrap();
-    let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
+    let deleting = ::store::Transaction::begin(&fixture.db).await.unwrap();
     let erased = recipients::erase(&deleting, user_id, &Cause::call(""))
         .await
         .unwrap();
     assert!(erased.is_some());
     deleting.rollback().await.unwrap();
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// As many as handlers write over the years.
@@ -252,8 +258,8 @@ async fn the_work_of_a_deletion_is_done_in_parts_by_any_worker(
         (0, 0),
     ];
     assert_eq!(steps, expected);
-    let due = store.due("test", recipients::MARKED.due_in_ms());
-    assert_eq!(due.ask().await.unwrap(), None);
+    let wakeup = store.wakeup("test", recipients::MARKED.due_in_ms());
+    assert_eq!(wakeup.ask().await.unwrap(), None);
     let promised = outbox(db).await;
     assert_eq!(promised.len(), 120);
     let failed: NotificationFailed = promised[0].decode();
@@ -269,12 +275,12 @@ async fn a_mail_to_a_deleted_user_is_not_leased_before_it_is_dropped(
     let store = Store::new(database.migrated::<Migrator>().await);
     let (db, user_id) = (store.connection(), Uuid::now_v7());
     mails_in_state(db, user_id, State::Pending, 1).await;
-    let due = store.due("test", pending::due_in_ms());
-    assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
+    let wakeup = store.wakeup("test", pending::due_in_ms());
+    assert_eq!(wakeup.ask().await.unwrap(), Some(Duration::ZERO));
     recipients::erase(db, user_id, &Cause::call("because"))
         .await
         .unwrap();
-    assert_eq!(due.ask().await.unwrap(), None);
+    assert_eq!(wakeup.ask().await.unwrap(), None);
     let taken = pending::take_up(&store, Duration::from_secs(10), 8, &HashSet::new()).await;
     assert!(taken.unwrap().is_empty());
 }

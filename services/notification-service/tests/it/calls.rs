@@ -9,9 +9,9 @@ use tonic::Status;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
-impl World {
+impl Fixture {
     pub(crate) fn client(&self) -> NotificationServiceClient<Channel> {
         NotificationServiceClient::new(self.channel())
     }

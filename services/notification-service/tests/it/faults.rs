@@ -8,10 +8,10 @@ use store::DatabaseConfig;
 use testkit::{Database, Proxy, StoreKind, eventually, eventually_is, outbox, reason};
 use tonic::Code;
 
+use crate::fixture::Fixture;
 use crate::post::Post;
 use crate::samples::registered;
 use crate::senders::Gate;
-use crate::world::World;
 
 #[tokio::test]
 async fn without_the_database_calls_fail_fast_and_events_wait() {
@@ -21,16 +21,16 @@ async fn without_the_database_calls_fail_fast_and_events_wait() {
         acquire_timeout: Duration::from_secs(2),
         ..DatabaseConfig::new(proxy.url())
     };
-    let world = World::on(database, config).await;
-    world
+    let fixture = Fixture::on(database, config).await;
+    fixture
         .list(ListNotificationsRequest::default())
         .await
         .unwrap();
 
     proxy.cut();
-    let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
+    let event_id = fixture.publish(&registered("ada@example.com", "Ada")).await;
     let begun = Instant::now();
-    let refused = world.list(ListNotificationsRequest::default()).await;
+    let refused = fixture.list(ListNotificationsRequest::default()).await;
     let refused = refused.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(refused.code(), Code::Unavailable);
@@ -48,12 +48,14 @@ async fn without_the_database_calls_fail_fast_and_events_wait() {
 
     proxy.mend();
     eventually("calls are answered again", async || {
-        world.list(ListNotificationsRequest::default()).await
+        fixture.list(ListNotificationsRequest::default()).await
     })
     .await;
-    world.notification(event_id, NotificationState::Sent).await;
-    assert_eq!(world.mails().names().len(), 1);
-    world.stop().await;
+    fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
+    assert_eq!(fixture.mails().names().len(), 1);
+    fixture.stop().await;
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use rstest::rstest;
 use testkit::{StoreKind, violated_fields};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 /// Without waking the mailer. Returns the ids, newest first.
-async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
+async fn write(fixture: &Fixture, user_id: Uuid, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let letter = Letter {
@@ -34,7 +34,7 @@ async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
         };
-        store::insert_letter(&world.db, &letter).await.unwrap();
+        store::insert_letter(&fixture.db, &letter).await.unwrap();
         ids.push(letter.id.to_string());
     }
     ids.reverse();
@@ -57,11 +57,11 @@ fn of(user_id: &str, page_size: i32, page_token: &str) -> ListNotificationsReque
     }
 }
 
-async fn pages(world: &World, user_id: &str, page_size: i32) -> Vec<Vec<String>> {
+async fn pages(fixture: &Fixture, user_id: &str, page_size: i32) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut token = String::new();
     loop {
-        let answer = world.list(of(user_id, page_size, &token)).await.unwrap();
+        let answer = fixture.list(of(user_id, page_size, &token)).await.unwrap();
         pages.push(ids(&answer.notifications));
         token = answer.next_page_token;
         if token.is_empty() {
@@ -75,28 +75,28 @@ async fn pages(world: &World, user_id: &str, page_size: i32) -> Vec<Vec<String>>
 async fn the_pages_put_together_are_the_whole_list_newest_first(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let (ada, eve) = (Uuid::now_v7(), Uuid::now_v7());
-    let older = write(&world, ada, 12).await;
-    let others = write(&world, eve, 5).await;
-    let newer = write(&world, ada, 3).await;
+    let older = write(&fixture, ada, 12).await;
+    let others = write(&fixture, eve, 5).await;
+    let newer = write(&fixture, ada, 3).await;
     let all = [newer.clone(), others, older.clone()].concat();
     let of_ada = [newer, older].concat();
 
     for page_size in [1, 2, 3, 4, 5, 7, 14, 15, 16, 20, 21, 1000] {
-        let listed = pages(&world, "", page_size).await;
+        let listed = pages(&fixture, "", page_size).await;
         assert_eq!(listed.concat(), all, "{page_size}");
-        let listed = pages(&world, &ada.to_string(), page_size).await;
+        let listed = pages(&fixture, &ada.to_string(), page_size).await;
         assert_eq!(listed.concat(), of_ada, "{page_size}");
         // The last page has no next token, even if it is full.
         let expected = of_ada.len().div_ceil(usize::try_from(page_size).unwrap());
         assert_eq!(listed.len(), expected, "{page_size}");
     }
     assert_eq!(
-        pages(&world, &Uuid::now_v7().to_string(), 0).await,
+        pages(&fixture, &Uuid::now_v7().to_string(), 0).await,
         [vec![""; 0]]
     );
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -104,15 +104,18 @@ async fn the_pages_put_together_are_the_whole_list_newest_first(
 async fn new_entries_between_two_pages_neither_shift_nor_repeat(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let ada = Uuid::now_v7();
-    let before = write(&world, ada, 6).await;
-    let first = world.list(of("", 2, "")).await.unwrap();
-    write(&world, ada, 5).await;
+    let before = write(&fixture, ada, 6).await;
+    let first = fixture.list(of("", 2, "")).await.unwrap();
+    write(&fixture, ada, 5).await;
     // The size may change between pages.
-    let second = world.list(of("", 3, &first.next_page_token)).await.unwrap();
-    write(&world, ada, 5).await;
-    let third = world
+    let second = fixture
+        .list(of("", 3, &first.next_page_token))
+        .await
+        .unwrap();
+    write(&fixture, ada, 5).await;
+    let third = fixture
         .list(of("", 9, &second.next_page_token))
         .await
         .unwrap();
@@ -125,7 +128,7 @@ async fn new_entries_between_two_pages_neither_shift_nor_repeat(
     .concat();
     assert_eq!(ids(&seen), before);
     assert_eq!(third.next_page_token, "");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -133,9 +136,9 @@ async fn new_entries_between_two_pages_neither_shift_nor_repeat(
 async fn a_page_has_50_by_default_and_1000_at_most(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     // One statement: one per mail takes too long.
-    world
+    fixture
         .execute(
             "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject,
                 body_text, body_html, correlation_id, attempts, repeats, created_at_ms, due_at_ms)
@@ -151,25 +154,25 @@ async fn a_page_has_50_by_default_and_1000_at_most(
         (1000, 1000),
         (i32::MAX, 1000),
     ] {
-        let answer = world.list(of("", page_size, "")).await.unwrap();
+        let answer = fixture.list(of("", page_size, "")).await.unwrap();
         assert_eq!(answer.notifications.len(), expected, "{page_size}");
         assert_ne!(answer.next_page_token, "");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn every_violation_is_named_at_once() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let refused = world.list(of("ada", -1, "made up")).await.unwrap_err();
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let refused = fixture.list(of("ada", -1, "made up")).await.unwrap_err();
     assert_eq!(
         violated_fields(&refused),
         ["user_id", "page_size", "page_token"]
     );
     assert_eq!(testkit::reason(&refused), "VALIDATION_FAILED");
-    let refused = world.list(of("", i32::MIN, "")).await.unwrap_err();
+    let refused = fixture.list(of("", i32::MIN, "")).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["page_size"]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -177,24 +180,24 @@ async fn every_violation_is_named_at_once() {
 async fn a_token_of_another_filter_or_another_deployment_is_refused(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let (world, elsewhere) = (World::new(store).await, World::new(store).await);
+    let (fixture, elsewhere) = (Fixture::new(store).await, Fixture::new(store).await);
     let ada = Uuid::now_v7();
-    write(&world, ada, 3).await;
-    let all = world.list(of("", 2, "")).await.unwrap().next_page_token;
+    write(&fixture, ada, 3).await;
+    let all = fixture.list(of("", 2, "")).await.unwrap().next_page_token;
     let filter = ada.to_string();
-    let of_ada = world
+    let of_ada = fixture
         .list(of(&filter, 2, ""))
         .await
         .unwrap()
         .next_page_token;
 
     for (user_id, token) in [("", &of_ada), (filter.as_str(), &all)] {
-        let refused = world.list(of(user_id, 2, token)).await.unwrap_err();
+        let refused = fixture.list(of(user_id, 2, token)).await.unwrap_err();
         assert_eq!(violated_fields(&refused), ["page_token"]);
     }
     let refused = elsewhere.list(of("", 2, &all)).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["page_token"]);
-    world.stop().await;
+    fixture.stop().await;
     elsewhere.stop().await;
 }
 
@@ -203,11 +206,11 @@ async fn a_token_of_another_filter_or_another_deployment_is_refused(
 async fn a_token_outlives_a_restart(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let all = write(&world, Uuid::now_v7(), 3).await;
-    let token = world.list(of("", 2, "")).await.unwrap().next_page_token;
-    let world = world.restart().await;
-    let rest = world.list(of("", 2, &token)).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let all = write(&fixture, Uuid::now_v7(), 3).await;
+    let token = fixture.list(of("", 2, "")).await.unwrap().next_page_token;
+    let fixture = fixture.restart().await;
+    let rest = fixture.list(of("", 2, &token)).await.unwrap();
     assert_eq!(ids(&rest.notifications), all[2..]);
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod full_folder;
 #[cfg(test)]
 mod kinds;
@@ -50,5 +52,3 @@ mod senders;
 mod smtp;
 #[cfg(test)]
 mod telemetry;
-#[cfg(test)]
-mod world;

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{FROM, sealing_key};
+use crate::fixture::{FROM, sealing_key};
 
 /// A database with pending mails, and mailers on it.
 pub(crate) struct Post {

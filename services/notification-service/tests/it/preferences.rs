@@ -11,29 +11,31 @@ use testkit::{StoreKind, eventually, reason, violated_fields};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::{cancelled, confirmed, placed, registered, reset, shipped, verification};
-use crate::world::World;
 
-async fn welcomed(world: &World) -> UserCreated {
+async fn welcomed(fixture: &Fixture) -> UserCreated {
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     user
 }
 
-async fn get(world: &World, user: &UserCreated) -> Preferences {
-    let request = world.by(&user.user_id, GetPreferencesRequest::default());
-    let answer = world.client().get_preferences(request).await.unwrap();
+async fn get(fixture: &Fixture, user: &UserCreated) -> Preferences {
+    let request = fixture.by(&user.user_id, GetPreferencesRequest::default());
+    let answer = fixture.client().get_preferences(request).await.unwrap();
     answer.into_inner().preferences.unwrap()
 }
 
 async fn update(
-    world: &World,
+    fixture: &Fixture,
     user: &UserCreated,
     request: UpdatePreferencesRequest,
 ) -> Result<Preferences, Status> {
-    let request = world.by(&user.user_id, request);
-    let answer = world.client().update_preferences(request).await?;
+    let request = fixture.by(&user.user_id, request);
+    let answer = fixture.client().update_preferences(request).await?;
     Ok(answer.into_inner().preferences.unwrap())
 }
 
@@ -61,8 +63,8 @@ fn no_order_mails() -> Preferences {
 async fn everything_is_wanted_until_the_user_says_otherwise(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
     let expected = Preferences {
         user_id: user.user_id.clone(),
         order_placed_mails: Some(true),
@@ -72,11 +74,11 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
         etag: "\"0\"".to_owned(),
         update_time: None,
     };
-    assert_eq!(get(&world, &user).await, expected);
+    assert_eq!(get(&fixture, &user).await, expected);
     // Also without any event of the user: the token proves that the user exists.
     let newcomer = registered("eve@example.com", "Eve");
-    assert_eq!(get(&world, &newcomer).await.etag, "\"0\"");
-    world.stop().await;
+    assert_eq!(get(&fixture, &newcomer).await.etag, "\"0\"");
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -84,10 +86,10 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
 async fn an_update_changes_the_masked_fields_and_returns_the_new_etag(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
     let named = to(no_order_mails(), &["order_shipped_mails"]);
-    let updated = update(&world, &user, named).await.unwrap();
+    let updated = update(&fixture, &user, named).await.unwrap();
     let flags = |of: &Preferences| {
         [
             of.order_placed_mails,
@@ -100,18 +102,18 @@ async fn an_update_changes_the_masked_fields_and_returns_the_new_etag(
     assert_eq!(flags(&updated), [true, true, false, true]);
     assert_eq!(updated.etag, "\"1\"");
     assert!(updated.update_time.is_some());
-    assert_eq!(get(&world, &user).await, updated);
+    assert_eq!(get(&fixture, &user).await, updated);
 
     let present = Preferences {
         order_placed_mails: Some(false),
         ..Default::default()
     };
-    let updated = update(&world, &user, to(present, &[])).await.unwrap();
+    let updated = update(&fixture, &user, to(present, &[])).await.unwrap();
     assert_eq!(flags(&updated), [false, true, false, true]);
     let all = to(Preferences::default(), &["*"]);
-    let updated = update(&world, &user, all).await.unwrap();
+    let updated = update(&fixture, &user, all).await.unwrap();
     assert_eq!(flags(&updated), [true; 4]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -119,16 +121,18 @@ async fn an_update_changes_the_masked_fields_and_returns_the_new_etag(
 async fn only_who_has_read_the_latest_changes_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
-    let read = get(&world, &user).await;
-    let first = update(&world, &user, to(read.clone(), &[])).await.unwrap();
-    let refused = update(&world, &user, to(read, &[])).await.unwrap_err();
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
+    let read = get(&fixture, &user).await;
+    let first = update(&fixture, &user, to(read.clone(), &[]))
+        .await
+        .unwrap();
+    let refused = update(&fixture, &user, to(read, &[])).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted);
     assert_eq!(reason(&refused), "ETAG_MISMATCH");
-    assert_eq!(get(&world, &user).await, first);
-    update(&world, &user, to(first, &[])).await.unwrap();
-    world.stop().await;
+    assert_eq!(get(&fixture, &user).await, first);
+    update(&fixture, &user, to(first, &[])).await.unwrap();
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -136,32 +140,32 @@ async fn only_who_has_read_the_latest_changes_it(
 async fn a_replay_changes_nothing_and_gets_the_first_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
     let request = UpdatePreferencesRequest {
         request_id: Uuid::new_v4().to_string(),
         ..to(no_order_mails(), &[])
     };
-    let first = update(&world, &user, request.clone()).await.unwrap();
+    let first = update(&fixture, &user, request.clone()).await.unwrap();
     let other = to(Preferences::default(), &["*"]);
-    update(&world, &user, other.clone()).await.unwrap();
-    let again = update(&world, &user, request.clone()).await.unwrap();
+    update(&fixture, &user, other.clone()).await.unwrap();
+    let again = update(&fixture, &user, request.clone()).await.unwrap();
     assert_eq!(again, first);
-    assert_eq!(get(&world, &user).await.etag, "\"2\"");
+    assert_eq!(get(&fixture, &user).await.etag, "\"2\"");
 
     let reused = UpdatePreferencesRequest {
         request_id: request.request_id,
         ..other
     };
-    let refused = update(&world, &user, reused).await.unwrap_err();
+    let refused = update(&fixture, &user, reused).await.unwrap_err();
     assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn every_violation_is_named_at_once() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let user = welcomed(&world).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let user = welcomed(&fixture).await;
     let request = UpdatePreferencesRequest {
         request_id: "cart 42".to_owned(),
         ..to(
@@ -172,15 +176,15 @@ async fn every_violation_is_named_at_once() {
             &["user_id"],
         )
     };
-    let refused = update(&world, &user, request).await.unwrap_err();
+    let refused = update(&fixture, &user, request).await.unwrap_err();
     assert_eq!(
         violated_fields(&refused),
         ["preferences.etag", "request_id", "update_mask"]
     );
     let nothing = UpdatePreferencesRequest::default();
-    let refused = update(&world, &user, nothing).await.unwrap_err();
+    let refused = update(&fixture, &user, nothing).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["preferences"]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -188,23 +192,25 @@ async fn every_violation_is_named_at_once() {
 async fn who_opts_out_gets_nothing_but_what_protects_the_account(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
-    update(&world, &user, to(no_order_mails(), &[]))
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
+    update(&fixture, &user, to(no_order_mails(), &[]))
         .await
         .unwrap();
     let id = &user.user_id;
-    world.publish(&placed(id)).await;
-    world.publish(&confirmed(id)).await;
-    world.publish(&shipped(id)).await;
-    world.publish(&cancelled(id, "")).await;
-    let verified = world.publish(&verification(&user, "ABCD-EFGH")).await;
-    let last = world.publish(&reset(&user, "JKLM-NPQR")).await;
+    fixture.publish(&placed(id)).await;
+    fixture.publish(&confirmed(id)).await;
+    fixture.publish(&shipped(id)).await;
+    fixture.publish(&cancelled(id, "")).await;
+    let verified = fixture.publish(&verification(&user, "ABCD-EFGH")).await;
+    let last = fixture.publish(&reset(&user, "JKLM-NPQR")).await;
     for event_id in [verified, last] {
-        world.notification(event_id, NotificationState::Sent).await;
+        fixture
+            .notification(event_id, NotificationState::Sent)
+            .await;
     }
-    world.settled().await;
-    let all = world.of_user(id).await;
+    fixture.settled().await;
+    let all = fixture.of_user(id).await;
     let is_suppressed = |one: &&Notification| one.state() == NotificationState::Suppressed;
     let kinds: Vec<NotificationKind> = all
         .iter()
@@ -216,7 +222,7 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
     assert_eq!(suppressed.len(), 4, "{all:?}");
     for one in suppressed {
         assert_eq!(one.failure, "the user wants no such mails");
-        assert!(!world.mails().has(&one.notification_id));
+        assert!(!fixture.mails().has(&one.notification_id));
     }
     for kind in [
         NotificationKind::Welcome,
@@ -225,7 +231,7 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
     ] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// By the API, and by the view of operators.
@@ -234,69 +240,71 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
 async fn why_no_mail_for_an_order_is_one_call_and_one_query(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
     let wanted = placed(&user.user_id);
-    let event_id = world.publish(&wanted).await;
-    world.notification(event_id, NotificationState::Sent).await;
-    update(&world, &user, to(no_order_mails(), &[]))
+    let event_id = fixture.publish(&wanted).await;
+    fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
+    update(&fixture, &user, to(no_order_mails(), &[]))
         .await
         .unwrap();
     let order = placed(&user.user_id);
-    let event_id = world.publish(&order).await;
+    let event_id = fixture.publish(&order).await;
     let state = NotificationState::Suppressed;
-    let suppressed = world.notification(event_id, state).await;
+    let suppressed = fixture.notification(event_id, state).await;
     assert_eq!(suppressed.order_id, order.order_id);
 
     let about = |order_id: &str| ListNotificationsRequest {
         order_id: order_id.to_owned(),
         ..Default::default()
     };
-    let found = world.list(about(&order.order_id)).await.unwrap();
+    let found = fixture.list(about(&order.order_id)).await.unwrap();
     assert_eq!(found.notifications, [suppressed]);
-    let found = world.list(about(&wanted.order_id)).await.unwrap();
+    let found = fixture.list(about(&wanted.order_id)).await.unwrap();
     assert_eq!(found.notifications.len(), 1);
     assert_eq!(found.notifications[0].state(), NotificationState::Sent);
-    let other = world.by(&Uuid::now_v7().to_string(), about(&order.order_id));
-    let other = world.client().list_notifications(other).await.unwrap();
+    let other = fixture.by(&Uuid::now_v7().to_string(), about(&order.order_id));
+    let other = fixture.client().list_notifications(other).await.unwrap();
     assert_eq!(other.into_inner().notifications, []);
-    let refused = world.list(about("cart 42")).await.unwrap_err();
+    let refused = fixture.list(about("cart 42")).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["order_id"]);
 
     let sql = format!(
         "SELECT state FROM readable_notification WHERE order_id = '{}'",
         order.order_id
     );
-    assert_eq!(world.value::<String>(&sql).await, "suppressed");
-    world.stop().await;
+    assert_eq!(fixture.value::<String>(&sql).await, "suppressed");
+    fixture.stop().await;
 }
 
 /// A call is the consent.
 #[tokio::test]
 async fn a_suppressed_mail_is_sent_once_it_is_asked_for() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let user = welcomed(&world).await;
-    update(&world, &user, to(no_order_mails(), &[]))
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let user = welcomed(&fixture).await;
+    update(&fixture, &user, to(no_order_mails(), &[]))
         .await
         .unwrap();
     let order = placed(&user.user_id);
-    let event_id = world.publish(&order).await;
+    let event_id = fixture.publish(&order).await;
     let state = NotificationState::Suppressed;
-    let suppressed = world.notification(event_id, state).await;
+    let suppressed = fixture.notification(event_id, state).await;
     let request = ResendNotificationRequest {
         notification_id: suppressed.notification_id,
         ..Default::default()
     };
-    let request = world.by(&user.user_id, request);
-    let copy = world.client().resend_notification(request).await.unwrap();
+    let request = fixture.by(&user.user_id, request);
+    let copy = fixture.client().resend_notification(request).await.unwrap();
     let copy = copy.into_inner().notification.unwrap();
     assert_eq!(copy.order_id, order.order_id);
     eventually("the copy is sent", async || {
-        let sent = world.mails().has(&copy.notification_id);
+        let sent = fixture.mails().has(&copy.notification_id);
         sent.then_some(()).ok_or("it is not there yet")
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// A later release wrote them, before a rollback.
@@ -305,18 +313,18 @@ async fn a_suppressed_mail_is_sent_once_it_is_asked_for() {
 async fn a_refusal_of_an_unknown_kind_survives_an_update(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = welcomed(&world).await;
-    update(&world, &user, to(no_order_mails(), &[]))
+    let fixture = Fixture::new(store).await;
+    let user = welcomed(&fixture).await;
+    update(&fixture, &user, to(no_order_mails(), &[]))
         .await
         .unwrap();
-    world
+    fixture
         .execute("UPDATE preference SET refused = 'order_returned'")
         .await;
     let all = to(Preferences::default(), &["*"]);
-    let updated = update(&world, &user, all).await.unwrap();
+    let updated = update(&fixture, &user, all).await.unwrap();
     assert_eq!(updated.order_placed_mails, Some(true));
-    let refused = world.value::<String>("SELECT refused FROM preference");
+    let refused = fixture.value::<String>("SELECT refused FROM preference");
     assert_eq!(refused.await, "order_returned");
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -4,11 +4,11 @@ use contracts::Event;
 use event::{Envelope, TraceContext};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-impl World {
+impl Fixture {
     /// Publishes `event` as version 1 of its aggregate, and returns its id.
     pub(crate) async fn publish<E: Event>(&self, event: &E) -> Uuid {
         let id = Uuid::now_v7();

@@ -8,12 +8,12 @@ use testkit::{StoreKind, eventually, outbox, reason};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::mails::{parsed, text, to};
 use crate::samples::{deleted, moved, registered, verification};
-use crate::world::World;
 
 async fn resend(
-    world: &World,
+    fixture: &Fixture,
     user_id: &str,
     notification_id: &str,
     request_id: &str,
@@ -22,14 +22,14 @@ async fn resend(
         notification_id: notification_id.to_owned(),
         request_id: request_id.to_owned(),
     };
-    let request = world.by(user_id, request);
-    let answer = world.client().resend_notification(request).await?;
+    let request = fixture.by(user_id, request);
+    let answer = fixture.client().resend_notification(request).await?;
     Ok(answer.into_inner().notification.unwrap())
 }
 
-async fn sent(world: &World, notification_id: &str) -> Notification {
+async fn sent(fixture: &Fixture, notification_id: &str) -> Notification {
     eventually("the copy is sent", async || {
-        let all = world.of_user("").await;
+        let all = fixture.of_user("").await;
         let found = all
             .iter()
             .find(|one| one.notification_id == notification_id)
@@ -46,36 +46,38 @@ async fn sent(world: &World, notification_id: &str) -> Notification {
 async fn a_copy_has_the_text_the_current_address_and_a_new_message_id(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    let original = world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    let original = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     let (id, update) = (Uuid::now_v7(), moved(&user, "ada@example.org"));
-    world.publish_version(id, 2, &update).await;
-    world.notification(id, NotificationState::Sent).await;
+    fixture.publish_version(id, 2, &update).await;
+    fixture.notification(id, NotificationState::Sent).await;
 
-    let copy = resend(&world, &user.user_id, &original.notification_id, "")
+    let copy = resend(&fixture, &user.user_id, &original.notification_id, "")
         .await
         .unwrap();
     assert_eq!(copy.state(), NotificationState::Pending);
     assert_eq!(copy.original_id, original.notification_id);
     assert_eq!(copy.event_id, original.event_id);
     assert_eq!(copy.recipient, "ada@example.org");
-    let copy = sent(&world, &copy.notification_id).await;
+    let copy = sent(&fixture, &copy.notification_id).await;
 
-    let [first, second] = [&original, &copy].map(|one| world.mails().bytes(&one.notification_id));
+    let [first, second] = [&original, &copy].map(|one| fixture.mails().bytes(&one.notification_id));
     let (first, second) = (parsed(&first), parsed(&second));
     assert_eq!(text(&first), text(&second));
     assert_eq!(first.subject(), second.subject());
     assert_eq!(to(&second).1, "ada@example.org");
     assert_ne!(first.message_id(), second.message_id());
-    assert_eq!(outbox(&world.db).await.len(), 3);
+    assert_eq!(outbox(&fixture.db).await.len(), 3);
     // A copy of a copy is a copy of the original.
-    let third = resend(&world, &user.user_id, &copy.notification_id, "")
+    let third = resend(&fixture, &user.user_id, &copy.notification_id, "")
         .await
         .unwrap();
     assert_eq!(third.original_id, original.notification_id);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -83,14 +85,16 @@ async fn a_copy_has_the_text_the_current_address_and_a_new_message_id(
 async fn of_fifty_equal_calls_at_once_one_makes_a_copy_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    let original = world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    let original = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     let request_id = Uuid::new_v4().to_string();
     let calls = (0..50).map(|_| {
         resend(
-            &world,
+            &fixture,
             &user.user_id,
             &original.notification_id,
             &request_id,
@@ -102,8 +106,8 @@ async fn of_fifty_equal_calls_at_once_one_makes_a_copy_and_all_get_it(
         let answer = answer.as_ref().unwrap();
         assert_eq!(answer.notification_id, first.notification_id);
     }
-    assert_eq!(world.of_user("").await.len(), 2);
-    world.stop().await;
+    assert_eq!(fixture.of_user("").await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -111,16 +115,18 @@ async fn of_fifty_equal_calls_at_once_one_makes_a_copy_and_all_get_it(
 async fn a_mail_has_five_copies_at_most_and_one_on_its_way(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    let event_id = world.publish(&user).await;
-    let original = world.notification(event_id, NotificationState::Sent).await;
+    let event_id = fixture.publish(&user).await;
+    let original = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     let id = &original.notification_id;
     for _ in 0..5 {
-        let copy = resend(&world, &user.user_id, id, "").await.unwrap();
-        sent(&world, &copy.notification_id).await;
+        let copy = resend(&fixture, &user.user_id, id, "").await.unwrap();
+        sent(&fixture, &copy.notification_id).await;
     }
-    let refused = resend(&world, &user.user_id, id, "").await.unwrap_err();
+    let refused = resend(&fixture, &user.user_id, id, "").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refused), "NOTIFICATION_COPIED_TOO_OFTEN");
 
@@ -128,10 +134,10 @@ async fn a_mail_has_five_copies_at_most_and_one_on_its_way(
         "UPDATE notification SET state = 'pending', due_at_ms = {} WHERE original_id = '{id}'",
         i64::MAX
     );
-    world.execute(&one_is_pending).await;
-    let refused = resend(&world, &user.user_id, id, "").await.unwrap_err();
+    fixture.execute(&one_is_pending).await;
+    let refused = resend(&fixture, &user.user_id, id, "").await.unwrap_err();
     assert_eq!(reason(&refused), "NOTIFICATION_PENDING");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -141,30 +147,30 @@ async fn a_pending_code_or_erased_mail_is_not_sent_again(
 ) {
     // No server listens on port 1: everything stays pending.
     let nowhere = || notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
-    let world = World::sending(store, |_| Delivery::Smtp(nowhere())).await;
+    let fixture = Fixture::sending(store, |_| Delivery::Smtp(nowhere())).await;
     let user = registered("ada@example.com", "Ada");
     let id = &user.user_id;
-    let event_id = world.publish(&user).await;
-    let pending = world
+    let event_id = fixture.publish(&user).await;
+    let pending = fixture
         .notification(event_id, NotificationState::Pending)
         .await;
-    let refused = resend(&world, id, &pending.notification_id, "").await;
+    let refused = resend(&fixture, id, &pending.notification_id, "").await;
     assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_PENDING");
 
-    let code_id = world.publish(&verification(&user, "ABCD-EFGH")).await;
-    let code = world
+    let code_id = fixture.publish(&verification(&user, "ABCD-EFGH")).await;
+    let code = fixture
         .notification(code_id, NotificationState::Pending)
         .await;
-    let refused = resend(&world, id, &code.notification_id, "").await;
+    let refused = resend(&fixture, id, &code.notification_id, "").await;
     assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_HOLDS_CODE");
 
-    world
+    fixture
         .publish_version(Uuid::now_v7(), 2, &deleted(&user))
         .await;
-    world
+    fixture
         .notification(event_id, NotificationState::Failed)
         .await;
-    let refused = resend(&world, id, &pending.notification_id, "").await;
+    let refused = resend(&fixture, id, &pending.notification_id, "").await;
     assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_ERASED");
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -11,7 +11,7 @@ use prost_types::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::world::sealing_key;
+use crate::fixture::sealing_key;
 
 pub(crate) fn registered(email: &str, display_name: &str) -> UserCreated {
     UserCreated {

@@ -12,10 +12,10 @@ use testkit::{Authority, Encrypting, StoreKind, eventually, outbox};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::mail_server::{Answer, MailServer};
 use crate::mails::{html, parsed, text, to};
 use crate::samples::registered;
-use crate::world::World;
 
 pub(crate) fn mail() -> Mail {
     let address = |text: &str| text.parse().unwrap();
@@ -33,9 +33,11 @@ async fn a_mail_that_the_server_takes_is_the_mail_that_was_meant(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let server = MailServer::start([]).await;
-    let world = World::sending(store, |_| Delivery::Smtp(server.server())).await;
-    let event_id = world.publish(&registered("ada@example.com", "Ädä")).await;
-    let sent = world.notification(event_id, NotificationState::Sent).await;
+    let fixture = Fixture::sending(store, |_| Delivery::Smtp(server.server())).await;
+    let event_id = fixture.publish(&registered("ada@example.com", "Ädä")).await;
+    let sent = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
 
     let mails = server.mails();
     assert_eq!(mails.len(), 1);
@@ -49,7 +51,7 @@ async fn a_mail_that_the_server_takes_is_the_mail_that_was_meant(
     assert_eq!(mail.message_id(), Some(message_id.as_str()));
     assert!(text(&mail).starts_with("Hello Ädä,\n"));
     assert!(html(&mail).contains("<p>Hello Ädä,</p>"));
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -58,10 +60,10 @@ async fn a_mail_that_is_put_off_is_sent_later(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let server = MailServer::start([Answer::Recipient("451 <ada@example.com> greylisted")]).await;
-    let world = World::sending(store, |_| Delivery::Smtp(server.server())).await;
-    let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
+    let fixture = Fixture::sending(store, |_| Delivery::Smtp(server.server())).await;
+    let event_id = fixture.publish(&registered("ada@example.com", "Ada")).await;
     let failure = eventually("the first attempt has failed", async || {
-        let found = world
+        let found = fixture
             .notification(event_id, NotificationState::Pending)
             .await;
         Some(found.failure)
@@ -71,18 +73,22 @@ async fn a_mail_that_is_put_off_is_sent_later(
     .await;
     assert_eq!(failure, "the mail server could not take the mail yet (451)");
     let later = "SELECT due_at_ms - created_at_ms FROM notification";
-    assert!(world.value::<i64>(later).await >= 5_000);
-    assert_eq!(outbox(&world.db).await.len(), 0);
+    assert!(fixture.value::<i64>(later).await >= 5_000);
+    assert_eq!(outbox(&fixture.db).await.len(), 0);
 
-    world.execute("UPDATE notification SET due_at_ms = 0").await;
+    fixture
+        .execute("UPDATE notification SET due_at_ms = 0")
+        .await;
     // Another mail wakes the mailer, too.
-    world.publish(&registered("eve@example.com", "Eve")).await;
-    let sent = world.notification(event_id, NotificationState::Sent).await;
+    fixture.publish(&registered("eve@example.com", "Eve")).await;
+    let sent = fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
     assert_eq!(sent.failure, "");
     let of_ada =
         format!("SELECT attempts * 10 + repeats FROM notification WHERE event_id = '{event_id}'");
-    assert_eq!(world.value::<i32>(&of_ada).await, 20);
-    world.stop().await;
+    assert_eq!(fixture.value::<i32>(&of_ada).await, 20);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -91,17 +97,17 @@ async fn a_refused_mail_fails_without_the_servers_text(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let server = MailServer::start([Answer::Recipient("550 <ada@example.com> unknown")]).await;
-    let world = World::sending(store, |_| Delivery::Smtp(server.server())).await;
-    let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
-    let failed = world
+    let fixture = Fixture::sending(store, |_| Delivery::Smtp(server.server())).await;
+    let event_id = fixture.publish(&registered("ada@example.com", "Ada")).await;
+    let failed = fixture
         .notification(event_id, NotificationState::Failed)
         .await;
     assert_eq!(failed.failure, "the mail server refused the mail (550)");
-    let promised = outbox(&world.db).await;
+    let promised = outbox(&fixture.db).await;
     let event: NotificationFailed = promised[0].decode();
     assert_eq!((promised.len(), event.failure), (1, failed.failure));
     assert_eq!(server.mails().len(), 0);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use crate::fixture::Fixture;
 use crate::mail_server::{Answer, MailServer};
 use crate::publishing::TRACEPARENT;
 use crate::samples::registered;
-use crate::world::World;
 
 /// Of all tests of this process.
 #[derive(Clone, Default)]
@@ -71,34 +71,40 @@ fn trace_id(traceparent: &str) -> &str {
 async fn one_trace_spans_the_event_the_mail_and_the_mails_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
-    world.notification(event_id, NotificationState::Sent).await;
+    let fixture = Fixture::new(store).await;
+    let event_id = fixture.publish(&registered("ada@example.com", "Ada")).await;
+    fixture
+        .notification(event_id, NotificationState::Sent)
+        .await;
 
     let enqueued = "(SELECT traceparent FROM angarium_outbox UNION ALL SELECT traceparent FROM angarium_outbox_history) AS sent";
     for table in ["notification", enqueued] {
         let sql = format!("SELECT traceparent FROM {table}");
-        let traceparent: String = world.value(&sql).await;
+        let traceparent: String = fixture.value(&sql).await;
         assert_eq!(trace_id(&traceparent), trace_id(TRACEPARENT), "{table}");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn logs_name_the_event_and_no_person() {
     let refusal = Answer::Recipient("550 <canary.refused@example.com> unknown");
     let server = MailServer::start([refusal]).await;
-    let world = World::sending(StoreKind::Sqlite, |_| Delivery::Smtp(server.server())).await;
+    let fixture = Fixture::sending(StoreKind::Sqlite, |_| Delivery::Smtp(server.server())).await;
     let refused = registered("canary.refused@example.com", "Canary Refused");
-    let refused = world.publish(&refused).await;
-    world.notification(refused, NotificationState::Failed).await;
+    let refused = fixture.publish(&refused).await;
+    fixture
+        .notification(refused, NotificationState::Failed)
+        .await;
     let sent = registered("canary.sent@example.com", "Canary Sent");
-    let sent = world.publish(&sent).await;
-    world.notification(sent, NotificationState::Sent).await;
+    let sent = fixture.publish(&sent).await;
+    fixture.notification(sent, NotificationState::Sent).await;
     let nowhere = registered("canary nowhere", "Canary Nowhere");
-    let nowhere = world.publish(&nowhere).await;
-    world.notification(nowhere, NotificationState::Failed).await;
-    world.stop().await;
+    let nowhere = fixture.publish(&nowhere).await;
+    fixture
+        .notification(nowhere, NotificationState::Failed)
+        .await;
+    fixture.stop().await;
 
     let log = watch().text();
     for event_id in [refused, sent, nowhere] {

@@ -2,7 +2,7 @@
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};
-use service::settling;
+use service::user_deletion;
 
 use crate::store::users;
 
@@ -15,6 +15,6 @@ pub async fn handle(
     users::MARKED
         .mark(transaction, user_id, &delivered.cause())
         .await?;
-    settling::wake(transaction);
+    user_deletion::wake(transaction);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, Set};
-use service::settling::MarkedUsers;
+use service::user_deletion::MarkedUsers;
 use store::now_ms;
 use uuid::Uuid;
 

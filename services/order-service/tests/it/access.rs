@@ -11,8 +11,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::{new_id, parcel_of, tea_for};
-use crate::world::World;
 
 struct Caller {
     client: OrderServiceClient<Channel>,
@@ -20,16 +20,16 @@ struct Caller {
 }
 
 impl Caller {
-    fn with(world: &World, token: String) -> Self {
+    fn with(fixture: &Fixture, token: String) -> Self {
         Self {
-            client: OrderServiceClient::new(world.channel()),
+            client: OrderServiceClient::new(fixture.channel()),
             token,
         }
     }
 
-    fn user(world: &World, user_id: &str) -> Self {
+    fn user(fixture: &Fixture, user_id: &str) -> Self {
         let user_id = Uuid::parse_str(user_id).unwrap();
-        Self::with(world, world.tokens.user(user_id))
+        Self::with(fixture, fixture.tokens.user(user_id))
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -101,19 +101,19 @@ fn assert_denied(answers: impl IntoIterator<Item = Result<(), Status>>) {
 async fn users_place_read_watch_and_cancel_their_own_orders(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
-    let user = Caller::user(&world, &user_id);
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
+    let user = Caller::user(&fixture, &user_id);
     for named in ["", user_id.as_str()] {
         let order = user.place(tea_for(named)).await.unwrap();
         assert_eq!(order.user_id, user_id);
         for answer in user.about(&order.order_id).await {
             answer.unwrap();
         }
-        let cancelled = world.get(&order.order_id).await.unwrap();
+        let cancelled = fixture.get(&order.order_id).await.unwrap();
         assert_eq!(cancelled.state(), OrderState::Cancelled);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -121,13 +121,13 @@ async fn users_place_read_watch_and_cancel_their_own_orders(
 async fn a_user_cannot_learn_whether_anothers_order_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order = world.placed_order().await;
-    let other = Caller::user(&world, &world.known_user().await);
+    let fixture = Fixture::new(store).await;
+    let order = fixture.placed_order().await;
+    let other = Caller::user(&fixture, &fixture.known_user().await);
     assert_denied(other.about(&order.order_id).await);
     assert_denied(other.about(&new_id()).await);
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
-    world.stop().await;
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -135,9 +135,9 @@ async fn a_user_cannot_learn_whether_anothers_order_exists(
 async fn a_user_cannot_place_an_order_for_another_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let [user_id, other_id] = [world.known_user().await, world.known_user().await];
-    let user = Caller::user(&world, &user_id);
+    let fixture = Fixture::new(store).await;
+    let [user_id, other_id] = [fixture.known_user().await, fixture.known_user().await];
+    let user = Caller::user(&fixture, &user_id);
     let nonsense = PlaceOrderRequest {
         lines: Vec::new(),
         ..tea_for(&other_id)
@@ -145,8 +145,8 @@ async fn a_user_cannot_place_an_order_for_another_user(
     for wrong in [tea_for(&other_id), tea_for(&new_id()), nonsense] {
         assert_denied([user.place(wrong).await.map(drop)]);
     }
-    assert_eq!(world.count_orders().await, 0);
-    world.stop().await;
+    assert_eq!(fixture.count_orders().await, 0);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -154,52 +154,52 @@ async fn a_user_cannot_place_an_order_for_another_user(
 async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order = world.placed_order().await;
-    let owner = Caller::user(&world, &order.user_id);
+    let fixture = Fixture::new(store).await;
+    let order = fixture.placed_order().await;
+    let owner = Caller::user(&fixture, &order.user_id);
     assert_denied(owner.as_admin(&order.order_id, &order.user_id).await);
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
 
-    let admin = Caller::with(&world, world.tokens.admin());
+    let admin = Caller::with(&fixture, fixture.tokens.admin());
     for answer in admin.as_admin(&order.order_id, &order.user_id).await {
         answer.unwrap();
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// A client that gets `UNAUTHENTICATED` would log its user out.
 #[tokio::test]
 async fn a_token_of_a_key_that_is_not_known_yet_is_worth_a_retry() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let order = world.placed_order().await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let order = fixture.placed_order().await;
     let owner = Uuid::parse_str(&order.user_id).unwrap();
     let late = Tokens::unknown();
-    let caller = Caller::with(&world, late.user(owner));
+    let caller = Caller::with(&fixture, late.user(owner));
     for answer in caller.about(&order.order_id).await {
         let refused = answer.unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
         assert_eq!(reason(&refused), "KEY_UNKNOWN");
     }
-    late.make_known(&world.db).await;
+    late.make_known(&fixture.db).await;
     let answer = testkit::eventually("the key is known", async || {
         let [first, ..] = caller.about(&order.order_id).await;
         first
     });
     answer.await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn without_a_valid_token_nothing_is_said_at_all() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let order = world.placed_order().await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let order = fixture.placed_order().await;
     let owner = Uuid::parse_str(&order.user_id).unwrap();
     for (token, because) in [
         (String::new(), "UNAUTHENTICATED"),
         (Tokens::unknown().older(owner), "UNAUTHENTICATED"),
-        (world.tokens.expired(owner), "TOKEN_EXPIRED"),
+        (fixture.tokens.expired(owner), "TOKEN_EXPIRED"),
     ] {
-        let anonymous = Caller::with(&world, token);
+        let anonymous = Caller::with(&fixture, token);
         let mut answers = Vec::from(anonymous.about(&order.order_id).await);
         answers.extend(anonymous.as_admin(&order.order_id, &order.user_id).await);
         answers.push(anonymous.place(tea_for("")).await.map(drop));
@@ -209,6 +209,6 @@ async fn without_a_valid_token_nothing_is_said_at_all() {
             assert_eq!(reason(&refused), because);
         }
     }
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
-    world.stop().await;
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
+    fixture.stop().await;
 }

@@ -9,10 +9,10 @@ use testbench::correlated;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::fixture::Fixture;
 use crate::samples::{cancelling, created, new_id, parcel_of, tea_for};
-use crate::world::World;
 
-impl World {
+impl Fixture {
     pub(crate) fn client(&self) -> OrderServiceClient<Channel> {
         OrderServiceClient::new(self.channel())
     }

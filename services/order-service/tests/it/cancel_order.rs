@@ -7,18 +7,18 @@ use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::tea_for;
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn a_cancelled_order_keeps_its_data_and_has_time_and_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
     let because = "the cup was the wrong blue";
-    let cancelled = world.cancel(&placed.order_id, because).await.unwrap();
+    let cancelled = fixture.cancel(&placed.order_id, because).await.unwrap();
 
     assert!(cancelled.cancel_time.is_some());
     let expected = Order {
@@ -31,8 +31,8 @@ async fn a_cancelled_order_keeps_its_data_and_has_time_and_reason(
         ..placed
     };
     assert_eq!(cancelled, expected);
-    assert_eq!(world.get(&cancelled.order_id).await.unwrap(), cancelled);
-    world.stop().await;
+    assert_eq!(fixture.get(&cancelled.order_id).await.unwrap(), cancelled);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -40,11 +40,11 @@ async fn a_cancelled_order_keeps_its_data_and_has_time_and_reason(
 async fn a_second_cancellation_is_refused_and_the_first_reason_stands(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let cancelled = world.cancel(&order_id, "first").await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let cancelled = fixture.cancel(&order_id, "first").await.unwrap();
 
-    let refused = world.cancel(&order_id, "second").await.unwrap_err();
+    let refused = fixture.cancel(&order_id, "second").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refused), "ORDER_ALREADY_CANCELLED");
     let details = refused.get_error_details();
@@ -52,9 +52,9 @@ async fn a_second_cancellation_is_refused_and_the_first_reason_stands(
     assert_eq!(violation.r#type, "ORDER_STATE");
     assert_eq!(violation.subject, order_id);
 
-    assert_eq!(world.get(&order_id).await.unwrap(), cancelled);
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), cancelled);
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -62,25 +62,31 @@ async fn a_second_cancellation_is_refused_and_the_first_reason_stands(
 async fn a_reason_may_be_left_out_or_long_but_not_too_long(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let refused = world.cancel(&order_id, &"ä".repeat(501)).await.unwrap_err();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let refused = fixture
+        .cancel(&order_id, &"ä".repeat(501))
+        .await
+        .unwrap_err();
     assert_eq!(violated_fields(&refused), ["reason"]);
-    let refused = world.cancel("order-1", &"ä".repeat(501)).await.unwrap_err();
+    let refused = fixture
+        .cancel("order-1", &"ä".repeat(501))
+        .await
+        .unwrap_err();
     assert_eq!(violated_fields(&refused), ["order_id", "reason"]);
-    assert_eq!(world.outbox().await.len(), 1);
+    assert_eq!(fixture.outbox().await.len(), 1);
 
     let longest = format!("first line\nsecond\tline {}", "ä".repeat(477));
     assert_eq!(longest.chars().count(), 500);
-    let cancelled = world.cancel(&order_id, &longest).await.unwrap();
+    let cancelled = fixture.cancel(&order_id, &longest).await.unwrap();
     assert_eq!(cancelled.cancellation_reason, longest);
 
-    let other = world.placed_order().await.order_id;
-    let cancelled = world.cancel(&other, "").await.unwrap();
+    let other = fixture.placed_order().await.order_id;
+    let cancelled = fixture.cancel(&other, "").await.unwrap();
     assert_eq!(cancelled.cancellation_reason, "");
     assert!(cancelled.cancel_time.is_some());
-    assert_eq!(world.get(&other).await.unwrap(), cancelled);
-    world.stop().await;
+    assert_eq!(fixture.get(&other).await.unwrap(), cancelled);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -88,14 +94,14 @@ async fn a_reason_may_be_left_out_or_long_but_not_too_long(
 async fn an_orders_events_are_in_order_and_name_their_calls(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::on_stack(stack).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::on_stack(stack).await;
+    let user_id = fixture.known_user().await;
     let calls = ["cart-42", "regret-43"];
-    let (placed, cancelled) = world
+    let (placed, cancelled) = fixture
         .place_and_cancel_as(calls, tea_for(&user_id), "too late")
         .await;
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     let [first, second] = outbox.as_slice() else {
         panic!("not two events: {outbox:?}");
     };
@@ -120,7 +126,7 @@ async fn an_orders_events_are_in_order_and_name_their_calls(
     };
     assert_eq!(second.decode::<OrderCancelled>(), expected);
 
-    let mut subscriber = world.subscriber().await;
+    let mut subscriber = fixture.subscriber().await;
     for (promised, routing_key) in [(first, "order.placed"), (second, "order.cancelled")] {
         let message = subscriber.receive().await;
         assert_eq!(message.exchange, "order_events");
@@ -130,7 +136,7 @@ async fn an_orders_events_are_in_order_and_name_their_calls(
         assert_eq!(message.correlation_id.as_deref(), call);
         assert_eq!(message.body, promised.payload);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -138,10 +144,12 @@ async fn an_orders_events_are_in_order_and_name_their_calls(
 async fn of_fifty_who_cancel_at_once_exactly_one_does(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
     let reasons: Vec<String> = (0..50).map(|index| format!("reason {index}")).collect();
-    let calls = reasons.iter().map(|reason| world.cancel(&order_id, reason));
+    let calls = reasons
+        .iter()
+        .map(|reason| fixture.cancel(&order_id, reason));
     let (done, refused): (Vec<_>, Vec<_>) =
         join_all(calls).await.into_iter().partition(Result::is_ok);
     assert_eq!(done.len(), 1, "{refused:?}");
@@ -149,12 +157,12 @@ async fn of_fifty_who_cancel_at_once_exactly_one_does(
         assert_eq!(reason(&refused.unwrap_err()), "ORDER_ALREADY_CANCELLED");
     }
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     let versions: Vec<i64> = outbox.iter().map(|promised| promised.version).collect();
     assert_eq!(versions, [1, 2]);
     let cancelled = done.into_iter().next().unwrap().unwrap();
     let event = outbox[1].decode::<OrderCancelled>();
     assert_eq!(event.reason, cancelled.cancellation_reason);
-    assert_eq!(world.get(&order_id).await.unwrap(), cancelled);
-    world.stop().await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), cancelled);
+    fixture.stop().await;
 }

@@ -8,17 +8,17 @@ use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::{new_id, parcel_of};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn an_order_is_confirmed_and_shipped_and_each_is_published(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::on_stack(stack).await;
-    let placed = world.placed_order().await;
-    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    let fixture = Fixture::on_stack(stack).await;
+    let placed = fixture.placed_order().await;
+    let confirmed = fixture.confirm(&placed.order_id).await.unwrap();
     assert!(confirmed.confirm_time.is_some());
     let expected = Order {
         state: OrderState::Confirmed.into(),
@@ -29,9 +29,9 @@ async fn an_order_is_confirmed_and_shipped_and_each_is_published(
         ..placed
     };
     assert_eq!(confirmed, expected);
-    assert_eq!(world.get(&confirmed.order_id).await.unwrap(), confirmed);
+    assert_eq!(fixture.get(&confirmed.order_id).await.unwrap(), confirmed);
 
-    let shipped = world.ship(&confirmed.order_id).await.unwrap();
+    let shipped = fixture.ship(&confirmed.order_id).await.unwrap();
     assert!(shipped.ship_time.is_some());
     let expected = Order {
         state: OrderState::Shipped.into(),
@@ -43,9 +43,9 @@ async fn an_order_is_confirmed_and_shipped_and_each_is_published(
         ..confirmed
     };
     assert_eq!(shipped, expected);
-    assert_eq!(world.get(&shipped.order_id).await.unwrap(), shipped);
+    assert_eq!(fixture.get(&shipped.order_id).await.unwrap(), shipped);
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     let [_, second, third] = outbox.as_slice() else {
         panic!("not three events: {outbox:?}");
     };
@@ -65,11 +65,11 @@ async fn an_order_is_confirmed_and_shipped_and_each_is_published(
     };
     assert_eq!(third.decode::<OrderShipped>(), expected);
 
-    let mut subscriber = world.subscriber().await;
+    let mut subscriber = fixture.subscriber().await;
     for routing_key in ["order.placed", "order.confirmed", "order.shipped"] {
         assert_eq!(subscriber.receive().await.routing_key, routing_key);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -77,14 +77,14 @@ async fn an_order_is_confirmed_and_shipped_and_each_is_published(
 async fn a_cancelled_order_keeps_its_confirm_time(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let confirmed = world.confirm(&order_id).await.unwrap();
-    let cancelled = world.cancel(&order_id, "out of stock").await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let confirmed = fixture.confirm(&order_id).await.unwrap();
+    let cancelled = fixture.cancel(&order_id, "out of stock").await.unwrap();
     assert_eq!(cancelled.state(), OrderState::Cancelled);
     assert_eq!(cancelled.confirm_time, confirmed.confirm_time);
-    assert_eq!(world.get(&order_id).await.unwrap(), cancelled);
-    world.stop().await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), cancelled);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -92,25 +92,25 @@ async fn a_cancelled_order_keeps_its_confirm_time(
 async fn an_illegal_step_is_refused_and_changes_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let mut refused = vec![("ORDER_NOT_CONFIRMED", world.ship(&order_id).await)];
-    world.confirm(&order_id).await.unwrap();
-    refused.push(("ORDER_ALREADY_CONFIRMED", world.confirm(&order_id).await));
-    let shipped = world.ship(&order_id).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let mut refused = vec![("ORDER_NOT_CONFIRMED", fixture.ship(&order_id).await)];
+    fixture.confirm(&order_id).await.unwrap();
+    refused.push(("ORDER_ALREADY_CONFIRMED", fixture.confirm(&order_id).await));
+    let shipped = fixture.ship(&order_id).await.unwrap();
     refused.extend([
-        ("ORDER_ALREADY_SHIPPED", world.confirm(&order_id).await),
-        ("ORDER_ALREADY_SHIPPED", world.ship(&order_id).await),
-        ("ORDER_ALREADY_SHIPPED", world.cancel(&order_id, "").await),
+        ("ORDER_ALREADY_SHIPPED", fixture.confirm(&order_id).await),
+        ("ORDER_ALREADY_SHIPPED", fixture.ship(&order_id).await),
+        ("ORDER_ALREADY_SHIPPED", fixture.cancel(&order_id, "").await),
     ]);
-    assert_eq!(world.get(&order_id).await.unwrap(), shipped);
-    assert_eq!(world.outbox().await.len(), 3);
+    assert_eq!(fixture.get(&order_id).await.unwrap(), shipped);
+    assert_eq!(fixture.outbox().await.len(), 3);
 
-    let cancelled = world.placed_order().await.order_id;
-    world.cancel(&cancelled, "").await.unwrap();
+    let cancelled = fixture.placed_order().await.order_id;
+    fixture.cancel(&cancelled, "").await.unwrap();
     refused.extend([
-        ("ORDER_ALREADY_CANCELLED", world.confirm(&cancelled).await),
-        ("ORDER_ALREADY_CANCELLED", world.ship(&cancelled).await),
+        ("ORDER_ALREADY_CANCELLED", fixture.confirm(&cancelled).await),
+        ("ORDER_ALREADY_CANCELLED", fixture.ship(&cancelled).await),
     ]);
     for (expected, answer) in refused {
         let refused = answer.unwrap_err();
@@ -120,7 +120,7 @@ async fn an_illegal_step_is_refused_and_changes_nothing(
         let violation = &details.precondition_failure().unwrap().violations[0];
         assert_eq!(violation.r#type, "ORDER_STATE");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -128,35 +128,35 @@ async fn an_illegal_step_is_refused_and_changes_nothing(
 async fn an_order_that_has_changed_since_its_etag_is_left_as_it_is(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
     let confirming = ConfirmOrderRequest {
         order_id: placed.order_id.clone(),
         etag: placed.etag.clone(),
         ..ConfirmOrderRequest::default()
     };
-    let confirmed = world.confirm_as(confirming).await.unwrap();
+    let confirmed = fixture.confirm_as(confirming).await.unwrap();
 
     let late = ShipOrderRequest {
         etag: placed.etag,
         ..parcel_of(&placed.order_id)
     };
-    let refused = world.ship_as(late.clone()).await.unwrap_err();
+    let refused = fixture.ship_as(late.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted);
     assert_eq!(reason(&refused), "ETAG_MISMATCH");
-    assert_eq!(world.get(&placed.order_id).await.unwrap(), confirmed);
+    assert_eq!(fixture.get(&placed.order_id).await.unwrap(), confirmed);
 
     let in_time = ShipOrderRequest {
         etag: confirmed.etag,
         ..late
     };
-    world.ship_as(in_time).await.unwrap();
-    world.stop().await;
+    fixture.ship_as(in_time).await.unwrap();
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn every_invalid_field_is_named_at_once() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
     let wrong = ShipOrderRequest {
         order_id: "order-1".to_owned(),
         carrier: String::new(),
@@ -164,19 +164,19 @@ async fn every_invalid_field_is_named_at_once() {
         etag: "3".repeat(33),
         ..ShipOrderRequest::default()
     };
-    let mut fields = violated_fields(&world.ship_as(wrong).await.unwrap_err());
+    let mut fields = violated_fields(&fixture.ship_as(wrong).await.unwrap_err());
     fields.sort();
     assert_eq!(fields, ["carrier", "etag", "order_id", "tracking_number"]);
 
-    let order_id = world.placed_order().await.order_id;
-    world.confirm(&order_id).await.unwrap();
+    let order_id = fixture.placed_order().await.order_id;
+    fixture.confirm(&order_id).await.unwrap();
     for text in ["Royal\nRoad", "Royal\0Road", "\u{7}"] {
         let wrong = ShipOrderRequest {
             carrier: text.to_owned(),
             tracking_number: text.to_owned(),
             ..parcel_of(&order_id)
         };
-        let refused = world.ship_as(wrong).await.unwrap_err();
+        let refused = fixture.ship_as(wrong).await.unwrap_err();
         assert_eq!(violated_fields(&refused), ["carrier", "tracking_number"]);
     }
     let longest = ShipOrderRequest {
@@ -184,22 +184,22 @@ async fn every_invalid_field_is_named_at_once() {
         tracking_number: "🐎".repeat(64),
         ..parcel_of(&order_id)
     };
-    let shipped = world.ship_as(longest.clone()).await.unwrap();
+    let shipped = fixture.ship_as(longest.clone()).await.unwrap();
     assert_eq!(shipped.carrier, longest.carrier);
     assert_eq!(shipped.tracking_number, longest.tracking_number);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_neither_confirmed_nor_shipped() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
     let unknown = new_id();
     for refused in [
-        world.confirm(&unknown).await.unwrap_err(),
-        world.ship(&unknown).await.unwrap_err(),
+        fixture.confirm(&unknown).await.unwrap_err(),
+        fixture.ship(&unknown).await.unwrap_err(),
     ] {
         assert_eq!(refused.code(), Code::NotFound);
         assert_eq!(reason(&refused), "ORDER_NOT_FOUND");
     }
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -7,12 +7,12 @@ use store::Transaction;
 use testkit::{Database, StoreKind, reason};
 use tonic::Code;
 
+use crate::fixture::Fixture;
 use crate::samples::tea_for;
-use crate::world::World;
 
 const MANY: usize = 40;
 
-async fn with(setting: &str) -> World {
+async fn with(setting: &str) -> Fixture {
     let database = Database::create(StoreKind::Postgres).await;
     let alter = format!(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
@@ -20,14 +20,14 @@ async fn with(setting: &str) -> World {
     let db = database.connect().await;
     db.execute_unprepared(&alter).await.unwrap();
     let config = database.config();
-    World::on(database, config).await
+    Fixture::on(database, config).await
 }
 
 #[tokio::test]
 async fn where_all_is_serializable_independent_orders_are_all_taken() {
-    let world = with("default_transaction_isolation = serializable").await;
-    let user_id = world.known_user().await;
-    let calls = (0..MANY).map(|_| world.place(tea_for(&user_id)));
+    let fixture = with("default_transaction_isolation = serializable").await;
+    let user_id = fixture.known_user().await;
+    let calls = (0..MANY).map(|_| fixture.place(tea_for(&user_id)));
     let refused: Vec<_> = join_all(calls)
         .await
         .into_iter()
@@ -38,21 +38,21 @@ async fn where_all_is_serializable_independent_orders_are_all_taken() {
         "{} of {MANY}: {refused:?}",
         refused.len()
     );
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn an_order_that_another_transaction_keeps_is_a_conflict() {
-    let world = with("lock_timeout = ''50ms''").await;
-    let placed = world.placed_order().await;
-    let other = Transaction::begin(&world.db).await.unwrap();
+    let fixture = with("lock_timeout = ''50ms''").await;
+    let placed = fixture.placed_order().await;
+    let other = Transaction::begin(&fixture.db).await.unwrap();
     let lock = "SELECT order_id FROM orders FOR UPDATE";
     let lock = Statement::from_string(DbBackend::Postgres, lock);
     other.query_all_raw(lock).await.unwrap();
-    let refused = world.cancel(&placed.order_id, "").await.unwrap_err();
+    let refused = fixture.cancel(&placed.order_id, "").await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
     assert_eq!(reason(&refused), "TRANSACTION_CONFLICT");
     other.rollback().await.unwrap();
-    world.cancel(&placed.order_id, "").await.unwrap();
-    world.stop().await;
+    fixture.cancel(&placed.order_id, "").await.unwrap();
+    fixture.stop().await;
 }

@@ -7,8 +7,8 @@ use order_service::config::OrderConfig;
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, message};
 
+use crate::fixture::Fixture;
 use crate::samples::new_id;
-use crate::world::World;
 
 /// They expire immediately, but later than they are placed.
 fn impatient() -> OrderConfig {
@@ -23,27 +23,27 @@ fn impatient() -> OrderConfig {
 async fn an_unconfirmed_order_is_cancelled_with_a_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::with_orders(store, impatient()).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::with_orders(store, impatient()).await;
+    let placed = fixture.placed_order().await;
     eventually_is("it is cancelled", OrderState::Cancelled, async || {
-        world.get(&placed.order_id).await.unwrap().state()
+        fixture.get(&placed.order_id).await.unwrap().state()
     })
     .await;
-    let cancelled = world.get(&placed.order_id).await.unwrap();
+    let cancelled = fixture.get(&placed.order_id).await.unwrap();
     assert_eq!(
         cancelled.cancellation_reason,
         "it was not confirmed in time"
     );
     assert_eq!(cancelled.expire_time, None);
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     assert_eq!(outbox.len(), 2, "{outbox:?}");
     let event = outbox[1].decode::<OrderCancelled>();
     assert_eq!(event.reason, cancelled.cancellation_reason);
     assert_eq!(event.cancel_time, cancelled.cancel_time);
     // The cancellation belongs to the call that placed the order.
     assert_eq!(outbox[1].correlation_id, outbox[0].correlation_id);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -51,13 +51,13 @@ async fn an_unconfirmed_order_is_cancelled_with_a_reason(
 async fn an_orders_time_is_shown_until_it_is_confirmed(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
     let (from, until) = (placed.create_time.unwrap(), placed.expire_time.unwrap());
     assert_eq!(until.seconds - from.seconds, 24 * 3600);
-    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    let confirmed = fixture.confirm(&placed.order_id).await.unwrap();
     assert_eq!(confirmed.expire_time, None);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -65,14 +65,14 @@ async fn an_orders_time_is_shown_until_it_is_confirmed(
 async fn a_confirmed_or_cancelled_order_has_no_timer_any_more(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let [confirmed, cancelled] = [world.placed_order().await, world.placed_order().await];
-    assert_eq!(world.timers().await, 2);
-    world.confirm(&confirmed.order_id).await.unwrap();
-    assert_eq!(world.timers().await, 1);
-    world.cancel(&cancelled.order_id, "").await.unwrap();
-    assert_eq!(world.timers().await, 0);
-    world.stop().await;
+    let fixture = Fixture::new(store).await;
+    let [confirmed, cancelled] = [fixture.placed_order().await, fixture.placed_order().await];
+    assert_eq!(fixture.timers().await, 2);
+    fixture.confirm(&confirmed.order_id).await.unwrap();
+    assert_eq!(fixture.timers().await, 1);
+    fixture.cancel(&cancelled.order_id, "").await.unwrap();
+    assert_eq!(fixture.timers().await, 0);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -80,18 +80,18 @@ async fn a_confirmed_or_cancelled_order_has_no_timer_any_more(
 async fn a_timer_that_comes_after_the_confirmation_changes_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let confirmed = world.confirm(&order_id).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let confirmed = fixture.confirm(&order_id).await.unwrap();
     let elapsed = ExpiryElapsed {
         order_id: order_id.clone(),
     };
     let elapsed = message(&elapsed, 1);
-    world.send(&elapsed).await;
-    world.becomes(&elapsed, "done").await;
-    assert_eq!(world.get(&order_id).await.unwrap(), confirmed);
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    fixture.send(&elapsed).await;
+    fixture.becomes(&elapsed, "done").await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), confirmed);
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -99,12 +99,12 @@ async fn a_timer_that_comes_after_the_confirmation_changes_nothing(
 async fn a_timer_without_an_order_is_dead_with_its_cause(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let elapsed = ExpiryElapsed { order_id: new_id() };
     let elapsed = message(&elapsed, 1);
-    world.send(&elapsed).await;
-    world.becomes(&elapsed, "dead").await;
-    let (_, cause) = world.inbox(&elapsed).await.unwrap();
+    fixture.send(&elapsed).await;
+    fixture.becomes(&elapsed, "dead").await;
+    let (_, cause) = fixture.inbox(&elapsed).await.unwrap();
     assert!(cause.unwrap().contains("there is no order"));
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -24,8 +24,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::{created, new_id, tea_for};
-use crate::world::World;
 
 /// The pool gives up much earlier.
 const SOON: Duration = Duration::from_secs(5);
@@ -37,25 +37,25 @@ async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let mut config = database.config();
     config.url = proxy.url().into();
     config.acquire_timeout = Duration::from_secs(2);
-    let world = World::on(database, config).await;
-    let order = world.placed_order().await;
+    let fixture = Fixture::on(database, config).await;
+    let order = fixture.placed_order().await;
 
     proxy.cut();
     let user_id = new_id();
-    world.send(&created(&user_id, 1)).await;
-    assert_unavailable(soon(world.get(&order.order_id)).await);
-    assert_unavailable(soon(world.place(tea_for(&order.user_id))).await);
-    assert_unavailable(soon(world.cancel(&order.order_id, "")).await);
+    fixture.send(&created(&user_id, 1)).await;
+    assert_unavailable(soon(fixture.get(&order.order_id)).await);
+    assert_unavailable(soon(fixture.place(tea_for(&order.user_id))).await);
+    assert_unavailable(soon(fixture.cancel(&order.order_id, "")).await);
 
     proxy.mend();
     let shown = eventually("the order is shown again", async || {
-        world.get(&order.order_id).await
+        fixture.get(&order.order_id).await
     });
     assert_eq!(shown.await, order);
-    world.knows(&user_id).await;
-    world.place(tea_for(&user_id)).await.unwrap();
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    fixture.knows(&user_id).await;
+    fixture.place(tea_for(&user_id)).await.unwrap();
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 /// This name is for monitoring, not for supervisors.
@@ -66,23 +66,23 @@ async fn health_names_a_consumer_that_waits_for_its_database() {
     let mut config = database.config();
     config.url = proxy.url().into();
     config.acquire_timeout = Duration::from_millis(300);
-    let world = World::on(database, config).await;
+    let fixture = Fixture::on(database, config).await;
     let consumer = async || {
         let request = HealthCheckRequest {
             service: "angarium.order.v1.OrderService/consumer".to_owned(),
         };
-        let answer = HealthClient::new(world.channel()).check(request).await;
+        let answer = HealthClient::new(fixture.channel()).check(request).await;
         answer.unwrap().into_inner().status()
     };
     eventually_is("it serves", ServingStatus::Serving, &consumer).await;
     proxy.cut();
     let user_id = new_id();
-    world.send(&created(&user_id, 1)).await;
+    fixture.send(&created(&user_id, 1)).await;
     eventually_is("it waits", ServingStatus::NotServing, &consumer).await;
     proxy.mend();
-    world.knows(&user_id).await;
+    fixture.knows(&user_id).await;
     eventually_is("it serves again", ServingStatus::Serving, &consumer).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// Without the engine, which would also wait for the lock.

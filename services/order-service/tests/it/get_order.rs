@@ -5,20 +5,20 @@ use testkit::{StoreKind, reason, violated_fields};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::new_id;
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn an_unknown_order_is_neither_found_nor_cancelled(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    fixture.placed_order().await;
     let unknown = new_id();
     for refused in [
-        world.get(&unknown).await.unwrap_err(),
-        world.cancel(&unknown, "no matter").await.unwrap_err(),
+        fixture.get(&unknown).await.unwrap_err(),
+        fixture.cancel(&unknown, "no matter").await.unwrap_err(),
     ] {
         assert_eq!(refused.code(), Code::NotFound);
         assert_eq!(reason(&refused), "ORDER_NOT_FOUND");
@@ -27,14 +27,14 @@ async fn an_unknown_order_is_neither_found_nor_cancelled(
         assert_eq!(resource.resource_type, "angarium.order.v1.Order");
         assert_eq!(resource.resource_name, unknown);
     }
-    assert_eq!(world.outbox().await.len(), 1);
-    world.stop().await;
+    assert_eq!(fixture.outbox().await.len(), 1);
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_no_id_is_refused() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let order_id = world.placed_order().await.order_id;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let order_id = fixture.placed_order().await.order_id;
     for id in [
         "",
         "order-1",
@@ -44,12 +44,12 @@ async fn what_is_no_id_is_refused() {
         "' OR 1=1 --",
     ] {
         for refused in [
-            world.get(id).await.unwrap_err(),
-            world.cancel(id, "").await.unwrap_err(),
+            fixture.get(id).await.unwrap_err(),
+            fixture.cancel(id, "").await.unwrap_err(),
         ] {
             assert_eq!(violated_fields(&refused), ["order_id"], "{id:?}");
             assert_eq!(reason(&refused), "VALIDATION_FAILED");
         }
     }
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -19,6 +19,8 @@ mod expiry;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod get_order;
 #[cfg(test)]
 mod list_orders;
@@ -48,5 +50,3 @@ mod user_deleted;
 mod user_view;
 #[cfg(test)]
 mod watch_order;
-#[cfg(test)]
-mod world;

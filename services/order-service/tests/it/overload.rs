@@ -13,8 +13,8 @@ use testkit::{Broker, BrokerKind, Proxy, StoreKind, eventually, eventually_is, r
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::tea_for;
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
@@ -22,16 +22,16 @@ async fn without_a_broker_orders_are_taken_until_events_are_overdue(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
-    let world = World::without_patience(store, broker, no_broker()).await;
-    let user_id = world.known_here().await;
+    let fixture = Fixture::without_patience(store, broker, no_broker()).await;
+    let user_id = fixture.known_here().await;
 
-    let taken = place_until_refused(&world, &user_id).await;
+    let taken = place_until_refused(&fixture, &user_id).await;
     // Nothing acknowledged is lost, and reads still work.
-    assert_eq!(world.outbox().await.len(), taken.len());
-    let refused = world.cancel(&taken[0].order_id, "").await.unwrap_err();
+    assert_eq!(fixture.outbox().await.len(), taken.len());
+    let refused = fixture.cancel(&taken[0].order_id, "").await.unwrap_err();
     assert_over_budget(&refused);
-    assert_eq!(world.get(&taken[0].order_id).await.unwrap(), taken[0]);
-    world.stop().await;
+    assert_eq!(fixture.get(&taken[0].order_id).await.unwrap(), taken[0]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -41,30 +41,30 @@ async fn after_the_brokers_return_orders_go_on_and_no_event_is_lost(
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let (proxy, reached) = by_way_of_a_proxy(&broker).await;
-    let world = World::without_patience(store, broker, reached).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::without_patience(store, broker, reached).await;
+    let user_id = fixture.known_user().await;
 
     proxy.cut();
-    let mut orders = place_until_refused(&world, &user_id).await;
+    let mut orders = place_until_refused(&fixture, &user_id).await;
 
     proxy.mend();
     let again = eventually("orders are taken again", async || {
-        world.place(tea_for(&user_id)).await
+        fixture.place(tea_for(&user_id)).await
     });
     orders.push(again.await);
     eventually_is("every event is published", 0, async || {
         let pending = "SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL";
-        world.count(pending).await
+        fixture.count(pending).await
     })
     .await;
     // Each is another aggregate. The broker may have received one twice.
     let mut missing: Vec<&str> = orders.iter().map(|order| order.order_id.as_str()).collect();
-    let mut subscriber = world.subscriber().await;
+    let mut subscriber = fixture.subscriber().await;
     while !missing.is_empty() {
         let received = order_id(&subscriber.receive().await);
         missing.retain(|order_id| *order_id != received);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// The proxy can be cut.
@@ -81,10 +81,10 @@ async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
 }
 
 /// At least one, because nothing waited before it.
-async fn place_until_refused(world: &World, user_id: &str) -> Vec<Order> {
-    let mut taken = vec![world.place(tea_for(user_id)).await.unwrap()];
+async fn place_until_refused(fixture: &Fixture, user_id: &str) -> Vec<Order> {
+    let mut taken = vec![fixture.place(tea_for(user_id)).await.unwrap()];
     let refused = eventually("orders are refused", async || {
-        match world.place(tea_for(user_id)).await {
+        match fixture.place(tea_for(user_id)).await {
             Ok(order) => {
                 taken.push(order);
                 Err(taken.len())

@@ -8,18 +8,18 @@ use testkit::{StoreKind, reason};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::{line, money, new_id, tea_for};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn an_order_is_returned_with_its_total_and_read_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
     let request = tea_for(&user_id);
-    let order = world.place(request.clone()).await.unwrap();
+    let order = fixture.place(request.clone()).await.unwrap();
 
     assert_eq!(order.user_id, user_id);
     assert_eq!(order.state(), OrderState::Placed);
@@ -31,8 +31,8 @@ async fn an_order_is_returned_with_its_total_and_read_unchanged(
     assert_eq!(order.cancel_time, None);
     assert_eq!(order.cancellation_reason, "");
 
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
-    world.stop().await;
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -40,8 +40,8 @@ async fn an_order_is_returned_with_its_total_and_read_unchanged(
 async fn the_limits_themselves_are_taken_and_kept_exactly(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
     // An event has at most 64 KiB.
     let widest = "🫖".repeat(64);
     let order = PlaceOrderRequest {
@@ -49,11 +49,11 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
         lines: vec![line(&widest, 10_000, money("EUR", 1, 999_999_999)); 100],
         ..PlaceOrderRequest::default()
     };
-    let order = world.place(order).await.unwrap();
+    let order = fixture.place(order).await.unwrap();
     assert_eq!(order.lines.len(), 100);
     let total = money("EUR", 1_999_999, 999_000_000);
     assert_eq!(order.total_price, Some(total));
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
 
     let dearest = money("EUR", i64::MAX, 999_999_999);
     let order = PlaceOrderRequest {
@@ -64,10 +64,10 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
         ],
         ..PlaceOrderRequest::default()
     };
-    let order = world.place(order).await.unwrap();
+    let order = fixture.place(order).await.unwrap();
     assert_eq!(order.total_price, Some(dearest));
-    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
-    world.stop().await;
+    assert_eq!(fixture.get(&order.order_id).await.unwrap(), order);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -75,10 +75,10 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
 async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.known_user().await;
+    let fixture = Fixture::new(store).await;
+    fixture.known_user().await;
     let unknown = new_id();
-    let refused = world.place(tea_for(&unknown)).await.unwrap_err();
+    let refused = fixture.place(tea_for(&unknown)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(reason(&refused), "USER_UNKNOWN");
     let details = refused.get_error_details();
@@ -89,9 +89,9 @@ async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
     let wait = details.retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait < Duration::from_secs(1));
 
-    assert_eq!(world.count_orders().await, 0);
-    assert_eq!(world.outbox().await, []);
-    world.stop().await;
+    assert_eq!(fixture.count_orders().await, 0);
+    assert_eq!(fixture.outbox().await, []);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -99,14 +99,14 @@ async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
 async fn every_placed_order_is_published_as_one_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
     // Without a request id, it is not a repetition.
-    let first = world.place(tea_for(&user_id)).await.unwrap();
-    let second = world.place(tea_for(&user_id)).await.unwrap();
+    let first = fixture.place(tea_for(&user_id)).await.unwrap();
+    let second = fixture.place(tea_for(&user_id)).await.unwrap();
     assert_ne!(first.order_id, second.order_id);
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     assert_eq!(outbox.len(), 2, "{outbox:?}");
     for (promised, order) in outbox.iter().zip([first, second]) {
         assert_eq!(promised.event_type, "angarium.order.v1.OrderPlaced");
@@ -121,7 +121,7 @@ async fn every_placed_order_is_published_as_one_event(
         };
         assert_eq!(promised.decode::<OrderPlaced>(), expected);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -129,21 +129,21 @@ async fn every_placed_order_is_published_as_one_event(
 async fn where_the_event_cannot_be_kept_there_is_no_order(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
-    world
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
+    fixture
         .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
         .await;
-    let failed = world.place(tea_for(&user_id)).await.unwrap_err();
+    let failed = fixture.place(tea_for(&user_id)).await.unwrap_err();
     assert_eq!(failed.code(), Code::Internal);
     assert_eq!(reason(&failed), "INTERNAL");
-    assert_eq!(world.count_orders().await, 0);
-    assert_eq!(world.count("SELECT count(*) FROM order_line").await, 0);
+    assert_eq!(fixture.count_orders().await, 0);
+    assert_eq!(fixture.count("SELECT count(*) FROM order_line").await, 0);
 
-    world
+    fixture
         .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
         .await;
-    world.place(tea_for(&user_id)).await.unwrap();
-    assert_eq!(world.outbox().await.len(), 1);
-    world.stop().await;
+    fixture.place(tea_for(&user_id)).await.unwrap();
+    assert_eq!(fixture.outbox().await.len(), 1);
+    fixture.stop().await;
 }

@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[test]
 fn a_process_without_settings_names_all_required_ones() {
@@ -22,7 +22,7 @@ fn a_process_without_settings_names_all_required_ones() {
 
 #[tokio::test]
 async fn health_has_names_for_the_service_and_its_broker() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
     for name in [
         "angarium.order.v1.OrderService",
         "angarium.order.v1.OrderService/broker",
@@ -32,12 +32,12 @@ async fn health_has_names_for_the_service_and_its_broker() {
             let request = HealthCheckRequest {
                 service: name.to_owned(),
             };
-            let answer = HealthClient::new(world.channel()).check(request).await;
+            let answer = HealthClient::new(fixture.channel()).check(request).await;
             answer.unwrap().into_inner().status()
         })
         .await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// In all of our programs.

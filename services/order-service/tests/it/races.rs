@@ -6,7 +6,7 @@ use rstest::rstest;
 use testkit::{StoreKind, reason};
 use tonic::{Code, Status};
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const MANY: usize = 50;
 
@@ -23,17 +23,17 @@ fn winner(answers: Vec<Result<Order, Status>>) -> (Order, Vec<Status>) {
 async fn of_fifty_who_confirm_at_once_exactly_one_does(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    let calls = (0..MANY).map(|_| world.confirm(&order_id));
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    let calls = (0..MANY).map(|_| fixture.confirm(&order_id));
     let (confirmed, refused) = winner(join_all(calls).await);
     for refused in refused {
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert_eq!(reason(&refused), "ORDER_ALREADY_CONFIRMED");
     }
-    assert_eq!(world.get(&order_id).await.unwrap(), confirmed);
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), confirmed);
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -41,22 +41,22 @@ async fn of_fifty_who_confirm_at_once_exactly_one_does(
 async fn of_fifty_changes_with_one_etag_exactly_one_wins(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
     let confirming = ConfirmOrderRequest {
         order_id: placed.order_id.clone(),
         etag: placed.etag,
         ..ConfirmOrderRequest::default()
     };
-    let calls = (0..MANY).map(|_| world.confirm_as(confirming.clone()));
+    let calls = (0..MANY).map(|_| fixture.confirm_as(confirming.clone()));
     let (confirmed, refused) = winner(join_all(calls).await);
     for refused in refused {
         assert_eq!(refused.code(), Code::Aborted);
         assert_eq!(reason(&refused), "ETAG_MISMATCH");
     }
-    assert_eq!(world.get(&placed.order_id).await.unwrap(), confirmed);
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    assert_eq!(fixture.get(&placed.order_id).await.unwrap(), confirmed);
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -64,12 +64,12 @@ async fn of_fifty_changes_with_one_etag_exactly_one_wins(
 async fn where_some_ship_and_others_cancel_the_order_ends_one_way(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let order_id = world.placed_order().await.order_id;
-    world.confirm(&order_id).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let order_id = fixture.placed_order().await.order_id;
+    fixture.confirm(&order_id).await.unwrap();
     let calls = (0..MANY).map(async |index| match index % 2 {
-        0 => world.ship(&order_id).await,
-        _ => world.cancel(&order_id, "").await,
+        0 => fixture.ship(&order_id).await,
+        _ => fixture.cancel(&order_id, "").await,
     });
     let (ended, refused) = winner(join_all(calls).await);
     let because = match ended.state() {
@@ -80,7 +80,7 @@ async fn where_some_ship_and_others_cancel_the_order_ends_one_way(
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert_eq!(reason(&refused), because);
     }
-    assert_eq!(world.get(&order_id).await.unwrap(), ended);
-    assert_eq!(world.outbox().await.len(), 3);
-    world.stop().await;
+    assert_eq!(fixture.get(&order_id).await.unwrap(), ended);
+    assert_eq!(fixture.outbox().await.len(), 3);
+    fixture.stop().await;
 }

@@ -6,8 +6,8 @@ use testkit::{StoreKind, reason, violated_fields};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::{line, money, tea_for};
-use crate::world::World;
 
 fn fine() -> OrderLine {
     line("CUP", 1, money("EUR", 1, 0))
@@ -25,7 +25,7 @@ fn description(refused: &Status) -> String {
 async fn every_invalid_field_is_named_and_nothing_is_written(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let wrong = PlaceOrderRequest {
         user_id: "ada".to_owned(),
         lines: vec![
@@ -44,7 +44,7 @@ async fn every_invalid_field_is_named_and_nothing_is_written(
         ],
         ..PlaceOrderRequest::default()
     };
-    let refused = world.place(wrong).await.unwrap_err();
+    let refused = fixture.place(wrong).await.unwrap_err();
     assert_eq!(reason(&refused), "VALIDATION_FAILED");
     // First the contract's rules, then the domain's.
     assert_eq!(
@@ -68,12 +68,15 @@ async fn every_invalid_field_is_named_and_nothing_is_written(
             "lines[5].unit_price",
         ]
     );
-    let empty = world.place(PlaceOrderRequest::default()).await.unwrap_err();
+    let empty = fixture
+        .place(PlaceOrderRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(violated_fields(&empty), ["lines"]);
 
-    assert_eq!(world.count_orders().await, 0);
-    assert_eq!(world.outbox().await, []);
-    world.stop().await;
+    assert_eq!(fixture.count_orders().await, 0);
+    assert_eq!(fixture.outbox().await, []);
+    fixture.stop().await;
 }
 
 /// PostgreSQL stores no NUL.
@@ -82,50 +85,50 @@ async fn every_invalid_field_is_named_and_nothing_is_written(
 async fn a_zero_in_a_text_is_the_callers_mistake(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
     let request = PlaceOrderRequest {
         user_id: user_id.clone(),
         lines: vec![fine(), line("CUP\0", 1, money("EUR", 1, 0))],
         ..PlaceOrderRequest::default()
     };
-    let refused = world.place(request).await.unwrap_err();
+    let refused = fixture.place(request).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["lines[1].sku"]);
-    let order = world.place(tea_for(&user_id)).await.unwrap();
-    let refused = world.cancel(&order.order_id, "be\0cause").await;
+    let order = fixture.place(tea_for(&user_id)).await.unwrap();
+    let refused = fixture.cancel(&order.order_id, "be\0cause").await;
     assert_eq!(violated_fields(&refused.unwrap_err()), ["reason"]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn too_many_lines_are_refused_with_all_other_violations() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let user_id = fixture.known_user().await;
     let mut request = PlaceOrderRequest {
         user_id,
         lines: vec![fine(); 101],
         ..PlaceOrderRequest::default()
     };
-    let refused = world.place(request.clone()).await.unwrap_err();
+    let refused = fixture.place(request.clone()).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["lines"]);
     assert!(description(&refused).contains("100"), "{refused:?}");
 
     request.lines[100].quantity = 0;
-    let refused = world.place(request.clone()).await.unwrap_err();
+    let refused = fixture.place(request.clone()).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["lines", "lines[100].quantity"]);
 
     // The answer still fits into the limits of clients.
     request.lines = vec![OrderLine::default(); 10_000];
-    let refused = world.place(request).await.unwrap_err();
+    let refused = fixture.place(request).await.unwrap_err();
     assert_eq!(violated_fields(&refused)[..2], ["lines", "lines[0].sku"]);
-    assert_eq!(world.count_orders().await, 0);
-    world.stop().await;
+    assert_eq!(fixture.count_orders().await, 0);
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn lines_that_have_no_total_are_refused() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let user_id = world.known_user().await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let user_id = fixture.known_user().await;
     let most = money("EUR", i64::MAX, 999_999_999);
     let mixed = vec![fine(), line("CUP", 1, money("USD", 1, 0))];
     let too_dear_by_one = vec![
@@ -143,12 +146,12 @@ async fn lines_that_have_no_total_are_refused() {
             lines,
             ..PlaceOrderRequest::default()
         };
-        let refused = world.place(request).await.unwrap_err();
+        let refused = fixture.place(request).await.unwrap_err();
         assert_eq!(violated_fields(&refused), ["lines"]);
         assert_eq!(reason(&refused), "VALIDATION_FAILED");
         assert!(description(&refused).contains(because), "{refused:?}");
     }
-    assert_eq!(world.count_orders().await, 0);
-    assert_eq!(world.outbox().await, []);
-    world.stop().await;
+    assert_eq!(fixture.count_orders().await, 0);
+    assert_eq!(fixture.outbox().await, []);
+    fixture.stop().await;
 }

@@ -8,9 +8,9 @@ use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use testkit::{Promised, eventually_is};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
-impl World {
+impl Fixture {
     /// A user who can order, known without an event, for tests without a broker.
     pub(crate) async fn known_here(&self) -> String {
         let heard = Heard {

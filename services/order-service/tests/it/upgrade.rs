@@ -10,8 +10,8 @@ use store::DatabaseConfig;
 use testkit::{Database, StoreKind};
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::tea_for;
-use crate::world::World;
 
 const TABLES: [&str; 13] = [
     "angarium_outbox",
@@ -71,37 +71,37 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
         pool_max: 2,
         ..database.config()
     };
-    let world = World::on(database, config).await;
+    let fixture = Fixture::on(database, config).await;
     for _ in 0..3 {
-        everything_works(&world).await;
+        everything_works(&fixture).await;
     }
-    store::migrate::<NextRelease>(&world.db).await.unwrap();
+    store::migrate::<NextRelease>(&fixture.db).await.unwrap();
     for _ in 0..3 {
-        everything_works(&world).await;
+        everything_works(&fixture).await;
     }
 
     // As after a restart or a rollback of the release.
-    let restarted = world.replica().await;
+    let restarted = fixture.replica().await;
     let orders = OrderServiceClient::new(restarted.channel())
-        .list_orders(world.by_admin(ListOrdersRequest::default()))
+        .list_orders(fixture.by_admin(ListOrdersRequest::default()))
         .await
         .unwrap();
     assert_eq!(orders.into_inner().orders.len(), 12);
     restarted.stop().await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// With calls and events that use each table.
-async fn everything_works(world: &World) {
-    let user_id = world.known_user().await;
+async fn everything_works(fixture: &Fixture) {
+    let user_id = fixture.known_user().await;
     let mut request = tea_for(&user_id);
     request.request_id = Uuid::now_v7().to_string();
-    let placed = world.place(request.clone()).await.unwrap();
-    assert_eq!(world.place(request).await.unwrap(), placed);
-    world.confirm(&placed.order_id).await.unwrap();
-    world.ship(&placed.order_id).await.unwrap();
-    let other = world.place(tea_for(&user_id)).await.unwrap();
-    world
+    let placed = fixture.place(request.clone()).await.unwrap();
+    assert_eq!(fixture.place(request).await.unwrap(), placed);
+    fixture.confirm(&placed.order_id).await.unwrap();
+    fixture.ship(&placed.order_id).await.unwrap();
+    let other = fixture.place(tea_for(&user_id)).await.unwrap();
+    fixture
         .cancel(&other.order_id, "changed my mind")
         .await
         .unwrap();
@@ -110,7 +110,7 @@ async fn everything_works(world: &World) {
         page_size: 1,
         ..ListOrdersRequest::default()
     };
-    let page = world.client().list_orders(world.by_admin(list)).await;
+    let page = fixture.client().list_orders(fixture.by_admin(list)).await;
     assert!(!page.unwrap().into_inner().next_page_token.is_empty());
-    world.settled().await;
+    fixture.settled().await;
 }

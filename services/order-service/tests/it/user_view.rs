@@ -10,17 +10,17 @@ use rstest::rstest;
 use service::time;
 use testkit::{EVENT_TIME_MS, StoreKind, eventually_is, violated_fields};
 
+use crate::fixture::Fixture;
 use crate::samples::{bare, created, new_id};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user_id = new_id();
-    let answer = world.user_view(&user_id).await.unwrap();
+    let answer = fixture.user_view(&user_id).await.unwrap();
     let expected = UserView {
         user_id,
         state: UserViewState::Unknown.into(),
@@ -29,7 +29,7 @@ async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
     assert_eq!(answer.user_view, Some(expected));
     assert_eq!(answer.latest_event_time, None);
     assert_eq!(answer.latest_handle_time, None);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -37,9 +37,9 @@ async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
 async fn a_view_has_the_last_event_with_event_and_handle_time(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user_id = world.known_user().await;
-    let answer = world.user_view(&user_id).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user_id = fixture.known_user().await;
+    let answer = fixture.user_view(&user_id).await.unwrap();
     let view = answer.user_view.unwrap();
     assert_eq!(view.state(), UserViewState::Active);
     assert_eq!(view.user_version, 1);
@@ -49,7 +49,7 @@ async fn a_view_has_the_last_event_with_event_and_handle_time(
     assert!(handled.seconds > event_time.seconds, "{handled:?}");
     assert_eq!(answer.latest_event_time, Some(event_time));
     assert_eq!(answer.latest_handle_time, Some(handled));
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// Also a future event of the contracts: it updates the version and blocks nothing.
@@ -58,7 +58,7 @@ async fn a_view_has_the_last_event_with_event_and_handle_time(
 async fn every_event_of_a_user_moves_the_version_that_is_shown(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user_id = new_id();
     let is_of_a_user = |event: &&EventInfo| {
         event.exchange == UserDeleted::EXCHANGE && event.aggregate == UserDeleted::AGGREGATE
@@ -69,14 +69,24 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
     assert!(events.len() >= 3, "{events:?}");
     for (version, event) in (1..).zip(&events) {
         let message = bare(event, &user_id, version);
-        world.send(&message).await;
-        world.becomes(&message, "done").await;
-        let view = world.user_view(&user_id).await.unwrap().user_view.unwrap();
+        fixture.send(&message).await;
+        fixture.becomes(&message, "done").await;
+        let view = fixture
+            .user_view(&user_id)
+            .await
+            .unwrap()
+            .user_view
+            .unwrap();
         assert_eq!(view.user_version, version, "{event:?}");
     }
-    let view = world.user_view(&user_id).await.unwrap().user_view.unwrap();
+    let view = fixture
+        .user_view(&user_id)
+        .await
+        .unwrap()
+        .user_view
+        .unwrap();
     assert_eq!(view.state(), UserViewState::Deleted);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// An operator hands a lost event over after later ones.
@@ -85,7 +95,7 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
 async fn an_event_that_comes_late_changes_nothing_of_a_later_one(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user_id = new_id();
     let heard = async |version| {
         let heard = Heard {
@@ -93,14 +103,19 @@ async fn an_event_that_comes_late_changes_nothing_of_a_later_one(
             version,
             event_at_ms: 1000 * version,
         };
-        users::heard_of_user(&world.db, &heard).await.unwrap();
-        world.user_view(&user_id).await.unwrap().user_view.unwrap()
+        users::heard_of_user(&fixture.db, &heard).await.unwrap();
+        fixture
+            .user_view(&user_id)
+            .await
+            .unwrap()
+            .user_view
+            .unwrap()
     };
     let latest = heard(3).await;
     assert_eq!(latest.user_version, 3);
     assert_eq!(heard(1).await, latest);
     assert_eq!(heard(4).await.user_version, 4);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -108,24 +123,24 @@ async fn an_event_that_comes_late_changes_nothing_of_a_later_one(
 async fn the_latest_event_is_the_last_handled_one_of_any_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let first = world.known_user().await;
-    let before = world.user_view(&first).await.unwrap();
-    world.send(&created(&new_id(), 1)).await;
+    let fixture = Fixture::new(store).await;
+    let first = fixture.known_user().await;
+    let before = fixture.user_view(&first).await.unwrap();
+    fixture.send(&created(&new_id(), 1)).await;
     eventually_is("a later event is shown", true, async || {
-        let now = world.user_view(&first).await.unwrap();
+        let now = fixture.user_view(&first).await.unwrap();
         let (earlier, later) = (before.latest_handle_time, now.latest_handle_time);
         let at = |time: Option<Timestamp>| time.map(|time| (time.seconds, time.nanos));
         at(later) > at(earlier) && now.user_view == before.user_view
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_no_id_is_refused() {
-    let world = World::new(StoreKind::Sqlite).await;
-    let refused = world.user_view("ada").await.unwrap_err();
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
+    let refused = fixture.user_view("ada").await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["user_id"]);
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -11,19 +11,19 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::{new_id, parcel_of};
-use crate::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Answers = Streaming<WatchOrderResponse>;
 
-async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
-    watch_at(world, world.channel(), order_id).await
+async fn watch(fixture: &Fixture, order_id: &str) -> Result<Answers, Status> {
+    watch_at(fixture, fixture.channel(), order_id).await
 }
 
-async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Answers, Status> {
-    let mut request = world.by_admin(WatchOrderRequest {
+async fn watch_at(fixture: &Fixture, channel: Channel, order_id: &str) -> Result<Answers, Status> {
+    let mut request = fixture.by_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
     // A missing message is an error, not a hanging test.
@@ -48,25 +48,25 @@ async fn assert_ended(answers: &mut Answers) {
 async fn a_watcher_gets_the_current_order_each_change_and_the_end(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
-    let mut first = watch(&world, &placed.order_id).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
+    let mut first = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut first).await, placed);
-    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    let confirmed = fixture.confirm(&placed.order_id).await.unwrap();
     assert_eq!(next(&mut first).await, confirmed);
 
-    let mut second = watch(&world, &placed.order_id).await.unwrap();
+    let mut second = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut second).await, confirmed);
-    let shipped = world.ship(&placed.order_id).await.unwrap();
+    let shipped = fixture.ship(&placed.order_id).await.unwrap();
     for watcher in [&mut first, &mut second] {
         assert_eq!(next(watcher).await, shipped);
         assert_ended(watcher).await;
     }
 
-    let mut late = watch(&world, &placed.order_id).await.unwrap();
+    let mut late = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut late).await, shipped);
     assert_ended(&mut late).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// All changes have happened by the time the watcher reads.
@@ -75,21 +75,21 @@ async fn a_watcher_gets_the_current_order_each_change_and_the_end(
 async fn a_slow_watcher_sees_every_state_once_and_in_order(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::new(store).await;
+    let placed = fixture.placed_order().await;
     let mut watchers = Vec::new();
     for _ in 0..20 {
-        watchers.push(watch(&world, &placed.order_id).await.unwrap());
+        watchers.push(watch(&fixture, &placed.order_id).await.unwrap());
     }
-    let confirmed = world.confirm(&placed.order_id).await.unwrap();
-    let cancelled = world.cancel(&placed.order_id, "too late").await.unwrap();
+    let confirmed = fixture.confirm(&placed.order_id).await.unwrap();
+    let cancelled = fixture.cancel(&placed.order_id, "too late").await.unwrap();
     for mut watcher in watchers {
         for expected in [&placed, &confirmed, &cancelled] {
             assert_eq!(next(&mut watcher).await, *expected);
         }
         assert_ended(&mut watcher).await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -97,20 +97,20 @@ async fn a_slow_watcher_sees_every_state_once_and_in_order(
 async fn a_change_that_another_replica_makes_is_seen(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let other = world.replica().await;
-    let placed = world.placed_order().await;
-    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+    let fixture = Fixture::new(store).await;
+    let other = fixture.replica().await;
+    let placed = fixture.placed_order().await;
+    let mut watcher = watch_at(&fixture, other.channel(), &placed.order_id)
         .await
         .unwrap();
     assert_eq!(next(&mut watcher).await, placed);
-    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    let confirmed = fixture.confirm(&placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, confirmed);
-    let shipped = world.ship(&placed.order_id).await.unwrap();
+    let shipped = fixture.ship(&placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, shipped);
     assert_ended(&mut watcher).await;
     other.stop().await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -118,18 +118,18 @@ async fn a_change_that_another_replica_makes_is_seen(
 async fn without_a_broker_watchers_see_what_happens(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::with_lost_broker(store).await;
-    let user_id = world.known_here().await;
-    let placed = world
+    let fixture = Fixture::with_lost_broker(store).await;
+    let user_id = fixture.known_here().await;
+    let placed = fixture
         .place(crate::samples::tea_for(&user_id))
         .await
         .unwrap();
-    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    let mut watcher = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, placed);
-    let cancelled = world.cancel(&placed.order_id, "").await.unwrap();
+    let cancelled = fixture.cancel(&placed.order_id, "").await.unwrap();
     assert_eq!(next(&mut watcher).await, cancelled);
     assert_ended(&mut watcher).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -137,10 +137,10 @@ async fn without_a_broker_watchers_see_what_happens(
 async fn watching_ends_when_the_server_does_and_goes_on_at_another(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let other = world.replica().await;
-    let placed = world.placed_order().await;
-    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+    let fixture = Fixture::new(store).await;
+    let other = fixture.replica().await;
+    let placed = fixture.placed_order().await;
+    let mut watcher = watch_at(&fixture, other.channel(), &placed.order_id)
         .await
         .unwrap();
     assert_eq!(next(&mut watcher).await, placed);
@@ -149,22 +149,22 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
     assert_eq!(ended.code(), Code::Unavailable);
     assert_eq!(reason(&ended), "SHUTTING_DOWN");
 
-    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    let mut watcher = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, placed);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
-    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
-    let placed = world.placed_order().await;
-    let mut request = world.by_admin(WatchOrderRequest {
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = fixture.placed_order().await;
+    let mut request = fixture.by_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
     // Without a timer of the client, the server's must end the stream.
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "300m".parse().unwrap());
-    let answer = OrderServiceClient::new(world.channel())
+    let answer = OrderServiceClient::new(fixture.channel())
         .watch_order(request)
         .await;
     let mut watcher = answer.unwrap().into_inner();
@@ -172,22 +172,22 @@ async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
     let ended = watcher.message().await.unwrap_err();
     assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended:?}");
     assert_eq!(reason(&ended), "DEADLINE_EXCEEDED");
-    watch(&world, &placed.order_id).await.unwrap();
-    world.stop().await;
+    watch(&fixture, &placed.order_id).await.unwrap();
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
-    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
-    let placed = world.placed_order().await;
-    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = fixture.placed_order().await;
+    let mut watcher = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, placed);
     let owner = placed.user_id.parse().unwrap();
     let request = WatchOrderRequest {
         order_id: placed.order_id.clone(),
     };
-    let request = authorized(&world.tokens.user(owner), request);
-    let refused = OrderServiceClient::new(world.channel())
+    let request = authorized(&fixture.tokens.user(owner), request);
+    let refused = OrderServiceClient::new(fixture.channel())
         .watch_order(request)
         .await
         .unwrap_err();
@@ -196,10 +196,10 @@ async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
 
     drop(watcher);
     let again = eventually("there is room again", async || {
-        watch(&world, &placed.order_id).await
+        watch(&fixture, &placed.order_id).await
     });
     assert_eq!(next(&mut again.await).await, placed);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -208,16 +208,16 @@ async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
         max_watchers_per_caller: 2,
         ..OrderConfig::default()
     };
-    let world = World::with_orders(StoreKind::Sqlite, few).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, few).await;
+    let placed = fixture.placed_order().await;
     let user_id = placed.user_id.clone();
     let by_user = async || {
         let request = WatchOrderRequest {
             order_id: placed.order_id.clone(),
         };
-        let token = world.tokens.user(user_id.parse().unwrap());
+        let token = fixture.tokens.user(user_id.parse().unwrap());
         let request = authorized(&token, request);
-        let answer = OrderServiceClient::new(world.channel())
+        let answer = OrderServiceClient::new(fixture.channel())
             .watch_order(request)
             .await?;
         Ok::<Answers, Status>(answer.into_inner())
@@ -235,18 +235,18 @@ async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
     assert_eq!(violation.description, "at most 2 watched orders at a time");
     assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
 
-    let mut other = watch(&world, &placed.order_id).await.unwrap();
+    let mut other = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut other).await, placed);
     drop(held);
     eventually("there is room again", async || by_user().await).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
-async fn watch_with(world: &World, token: &str, order_id: &str) -> Result<Answers, Status> {
+async fn watch_with(fixture: &Fixture, token: &str, order_id: &str) -> Result<Answers, Status> {
     let request = WatchOrderRequest {
         order_id: order_id.to_owned(),
     };
-    let answer = OrderServiceClient::new(world.channel())
+    let answer = OrderServiceClient::new(fixture.channel())
         .watch_order(authorized(token, request))
         .await?;
     Ok(answer.into_inner())
@@ -259,12 +259,12 @@ async fn many_accounts_at_one_address_watch_its_share_only() {
         max_watchers_per_address: Some(3),
         ..OrderConfig::default()
     };
-    let world = World::with_orders(StoreKind::Sqlite, few).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, few).await;
+    let placed = fixture.placed_order().await;
     let mut held = Vec::new();
     let refused = loop {
         // Each time another account.
-        match watch_with(&world, &world.tokens.admin(), &placed.order_id).await {
+        match watch_with(&fixture, &fixture.tokens.admin(), &placed.order_id).await {
             Ok(watcher) => held.push(watcher),
             Err(refused) => break refused,
         }
@@ -275,46 +275,46 @@ async fn many_accounts_at_one_address_watch_its_share_only() {
     let details = refused.get_error_details();
     let violation = &details.quota_failure().unwrap().violations[0];
     assert_eq!(violation.subject, "address:127.0.0.1");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn an_unverified_address_watches_nothing() {
-    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
-    let placed = world.placed_order().await;
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = fixture.placed_order().await;
     let user_id = placed.user_id.parse().unwrap();
-    let unverified = world.tokens.unverified(user_id);
-    let refused = watch_with(&world, &unverified, &placed.order_id).await;
+    let unverified = fixture.tokens.unverified(user_id);
+    let refused = watch_with(&fixture, &unverified, &placed.order_id).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refused), "EMAIL_NOT_VERIFIED");
     // It takes no slot.
-    let verified = world.tokens.user(user_id);
-    let mut watcher = watch_with(&world, &verified, &placed.order_id)
+    let verified = fixture.tokens.user(user_id);
+    let mut watcher = watch_with(&fixture, &verified, &placed.order_id)
         .await
         .unwrap();
     assert_eq!(next(&mut watcher).await, placed);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_not_watched_and_takes_no_place() {
-    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
-    let refused = watch(&world, "order-1").await.unwrap_err();
+    let fixture = Fixture::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let refused = watch(&fixture, "order-1").await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["order_id"]);
     for _ in 0..3 {
-        let refused = watch(&world, &new_id()).await.unwrap_err();
+        let refused = watch(&fixture, &new_id()).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound);
         assert_eq!(reason(&refused), "ORDER_NOT_FOUND");
     }
-    let placed = world.placed_order().await;
-    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    let placed = fixture.placed_order().await;
+    let mut watcher = watch(&fixture, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await.state(), OrderState::Placed);
-    world
+    fixture
         .ship_as(parcel_of(&placed.order_id))
         .await
         .unwrap_err();
-    world.stop().await;
+    fixture.stop().await;
 }
 
 fn one_watcher() -> OrderConfig {

@@ -12,8 +12,8 @@ use tonic::{Code, Request, Status};
 use user_service::access::RULES;
 use uuid::Uuid;
 
+use crate::fixture::Fixture;
 use crate::samples::{ada, bob, new_id};
-use crate::world::World;
 
 /// From the descriptor set.
 fn methods() -> BTreeSet<String> {
@@ -64,13 +64,13 @@ fn the_public_methods_are_exactly_those_listed_here() {
 async fn what_is_not_public_is_refused_without_a_good_token(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let user_id = Uuid::now_v7();
-    let expired = world.tokens.expired(user_id);
+    let expired = fixture.tokens.expired(user_id);
     let of_unknown_key = Tokens::unknown().user(user_id);
     for (method, access) in RULES {
         let call = async |token: Option<&str>| {
-            let answer = call_unchecked(world.channel(), method, token).await;
+            let answer = call_unchecked(fixture.channel(), method, token).await;
             answer.err().map(|status| (status.code(), reason(&status)))
         };
         let refused = |reason: &str| Some((Code::Unauthenticated, reason.to_owned()));
@@ -91,12 +91,12 @@ async fn what_is_not_public_is_refused_without_a_good_token(
             }
         }
         if *access == Access::Admin {
-            let denied = call(Some(&world.tokens.user(user_id))).await;
+            let denied = call(Some(&fixture.tokens.user(user_id))).await;
             let expected = (Code::PermissionDenied, "PERMISSION_DENIED".to_owned());
             assert_eq!(denied, Some(expected), "{method}");
         }
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// The answer does not depend on what exists.
@@ -105,16 +105,16 @@ async fn what_is_not_public_is_refused_without_a_good_token(
 async fn another_users_data_is_denied_first_and_stays_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let bob = world.create(bob()).await.unwrap();
-    let ada = world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let bob = fixture.create(bob()).await.unwrap();
+    let ada = fixture.create(ada()).await.unwrap();
     for user_id in [bob.user_id.as_str(), &new_id(), "no id", ""] {
         let user_id = user_id.to_owned();
-        let mut client = world.client();
+        let mut client = fixture.client();
         let answers: [Result<(), Status>; 3] = [
             client
                 .get_user(as_ada(
-                    &world,
+                    &fixture,
                     &ada,
                     GetUserRequest {
                         user_id: user_id.clone(),
@@ -123,12 +123,12 @@ async fn another_users_data_is_denied_first_and_stays_unchanged(
                 .await
                 .map(drop),
             client
-                .update_user(as_ada(&world, &ada, renaming(&user_id)))
+                .update_user(as_ada(&fixture, &ada, renaming(&user_id)))
                 .await
                 .map(drop),
             client
                 .delete_user(as_ada(
-                    &world,
+                    &fixture,
                     &ada,
                     DeleteUserRequest {
                         user_id,
@@ -150,14 +150,19 @@ async fn another_users_data_is_denied_first_and_stays_unchanged(
     let request = GetUserRequest {
         user_id: bob.user_id.clone(),
     };
-    let request = world.by(&bob.user_id, request);
-    let found = world.client().get_user(request).await.unwrap().into_inner();
+    let request = fixture.by(&bob.user_id, request);
+    let found = fixture
+        .client()
+        .get_user(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(found.user, Some(bob));
-    world.stop().await;
+    fixture.stop().await;
 }
 
-fn as_ada<T>(world: &World, ada: &User, message: T) -> Request<T> {
-    authorized(&world.tokens.user(ada.user_id.parse().unwrap()), message)
+fn as_ada<T>(fixture: &Fixture, ada: &User, message: T) -> Request<T> {
+    authorized(&fixture.tokens.user(ada.user_id.parse().unwrap()), message)
 }
 
 fn renaming(user_id: &str) -> UpdateUserRequest {

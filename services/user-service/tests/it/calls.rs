@@ -10,9 +10,9 @@ use testkit::eventually;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
-impl World {
+impl Fixture {
     pub(crate) fn client(&self) -> UserServiceClient<Channel> {
         UserServiceClient::new(self.channel())
     }

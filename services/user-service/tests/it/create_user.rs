@@ -7,16 +7,16 @@ use rstest::rstest;
 use testkit::{Stack, StoreKind, reason, violated_fields};
 use tonic::Code;
 
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn a_user_is_answered_as_given_without_the_space_around_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world
+    let fixture = Fixture::new(store).await;
+    let user = fixture
         .create(CreateUserRequest {
             email: "  Ada@Example.COM ".to_owned(),
             display_name: " Ada  Lovelace\n".to_owned(),
@@ -28,7 +28,7 @@ async fn a_user_is_answered_as_given_without_the_space_around_it(
     assert_eq!(user.display_name, "Ada  Lovelace");
     assert!(user.create_time.is_some());
     assert_eq!(user.create_time, user.update_time);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -36,10 +36,10 @@ async fn a_user_is_answered_as_given_without_the_space_around_it(
 async fn one_event_names_the_user_and_the_call(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::on_stack(stack).await;
-    let user = world.create_as("cart-42", ada()).await;
+    let fixture = Fixture::on_stack(stack).await;
+    let user = fixture.create_as("cart-42", ada()).await;
 
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     let [promised] = outbox.as_slice() else {
         panic!("not one event: {outbox:?}");
     };
@@ -55,13 +55,13 @@ async fn one_event_names_the_user_and_the_call(
     };
     assert_eq!(promised.decode::<UserCreated>(), expected);
 
-    let message = world.receive().await;
+    let message = fixture.receive().await;
     assert_eq!(message.exchange, "user_events");
     assert_eq!(message.routing_key, "user.created");
     assert_eq!(message.app_id.as_deref(), Some("user-service"));
     assert_eq!(message.correlation_id.as_deref(), Some("cart-42"));
     assert_eq!(UserCreated::decode(message.body).unwrap(), expected);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -69,7 +69,7 @@ async fn one_event_names_the_user_and_the_call(
 async fn every_invalid_field_is_named_at_once_and_nothing_is_written(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let empty = CreateUserRequest::default();
     let wrong = CreateUserRequest {
         email: "ada at example.com".to_owned(),
@@ -84,7 +84,7 @@ async fn every_invalid_field_is_named_at_once_and_nothing_is_written(
         ..CreateUserRequest::default()
     };
     for request in [empty, wrong, too_long] {
-        let refused = world.create(request).await.unwrap_err();
+        let refused = fixture.create(request).await.unwrap_err();
         let mut fields = violated_fields(&refused);
         fields.sort();
         assert_eq!(fields, ["display_name", "email", "password"]);
@@ -94,12 +94,12 @@ async fn every_invalid_field_is_named_at_once_and_nothing_is_written(
         display_name: " ".to_owned(),
         ..ada()
     };
-    let refused = world.create(one_wrong).await.unwrap_err();
+    let refused = fixture.create(one_wrong).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["display_name"]);
 
-    assert_eq!(world.count_users().await, 0);
-    assert_eq!(world.outbox().await, []);
-    world.stop().await;
+    assert_eq!(fixture.count_users().await, 0);
+    assert_eq!(fixture.outbox().await, []);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -107,14 +107,14 @@ async fn every_invalid_field_is_named_at_once_and_nothing_is_written(
 async fn an_address_is_taken_in_any_case_and_form(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
     for email in ["ada@example.com", " ADA@Example.Com ", "ａｄａ@example.com"] {
         let again = CreateUserRequest {
             email: email.to_owned(),
             ..ada()
         };
-        let refused = world.create(again).await.unwrap_err();
+        let refused = fixture.create(again).await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists, "{email}");
         assert_eq!(reason(&refused), "EMAIL_TAKEN");
         // Callers log answers.
@@ -125,10 +125,10 @@ async fn an_address_is_taken_in_any_case_and_form(
         email: "ada@example.org".to_owned(),
         ..ada()
     };
-    world.create(other).await.unwrap();
-    assert_eq!(world.count_users().await, 2);
-    assert_eq!(world.outbox().await.len(), 2);
-    world.stop().await;
+    fixture.create(other).await.unwrap();
+    assert_eq!(fixture.count_users().await, 2);
+    assert_eq!(fixture.outbox().await.len(), 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -136,7 +136,7 @@ async fn an_address_is_taken_in_any_case_and_form(
 async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let spelled = |index: usize| {
         let letters = "ada@example.com".char_indices();
         // Another pattern of capitals for each.
@@ -154,19 +154,19 @@ async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
         .collect();
     let calls = requests
         .iter()
-        .map(|request| world.create_with_patience(request));
+        .map(|request| fixture.create_with_patience(request));
     let (registered, refused): (Vec<_>, Vec<_>) =
         join_all(calls).await.into_iter().partition(Result::is_ok);
     assert_eq!(registered.len(), 1, "{refused:?}");
     for refused in refused {
         assert_eq!(reason(&refused.unwrap_err()), "EMAIL_TAKEN");
     }
-    assert_eq!(world.count_users().await, 1);
+    assert_eq!(fixture.count_users().await, 1);
     let user = registered.into_iter().next().unwrap().unwrap();
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     assert_eq!(outbox.len(), 1);
     assert_eq!(outbox[0].aggregate_id, user.user_id);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -174,18 +174,18 @@ async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
 async fn fifty_equal_calls_register_one_user_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let request = CreateUserRequest {
         request_id: "01890a5d-ac96-474b-8cce-b302099a8057".to_owned(),
         ..ada()
     };
-    let answers = join_all((0..50).map(|_| world.create_with_patience(&request))).await;
+    let answers = join_all((0..50).map(|_| fixture.create_with_patience(&request))).await;
     let first = answers[0].as_ref().unwrap();
     for answer in &answers {
         assert_eq!(answer.as_ref().unwrap(), first);
     }
-    assert_eq!(world.count_users().await, 1);
-    assert_eq!(world.outbox().await.len(), 1);
+    assert_eq!(fixture.count_users().await, 1);
+    assert_eq!(fixture.outbox().await.len(), 1);
 
     for other in [
         CreateUserRequest {
@@ -197,10 +197,10 @@ async fn fifty_equal_calls_register_one_user_and_all_get_it(
             ..request
         },
     ] {
-        let refused = world.create(other).await.unwrap_err();
+        let refused = fixture.create(other).await.unwrap_err();
         assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -208,20 +208,20 @@ async fn fifty_equal_calls_register_one_user_and_all_get_it(
 async fn where_the_event_cannot_be_kept_there_is_no_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world
+    let fixture = Fixture::new(store).await;
+    fixture
         .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
         .await;
-    let failed = world.create(ada()).await.unwrap_err();
+    let failed = fixture.create(ada()).await.unwrap_err();
     assert_eq!(failed.code(), Code::Internal);
-    assert_eq!(world.count_users().await, 0);
+    assert_eq!(fixture.count_users().await, 0);
 
-    world
+    fixture
         .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
         .await;
-    world.create(ada()).await.unwrap();
-    assert_eq!(world.outbox().await.len(), 1);
-    world.stop().await;
+    fixture.create(ada()).await.unwrap();
+    assert_eq!(fixture.outbox().await.len(), 1);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -229,28 +229,28 @@ async fn where_the_event_cannot_be_kept_there_is_no_user(
 async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
     let request = CreateUserRequest {
         email: "o'brien--$1@example.com".to_owned(),
         password: "' OR '1' = '1".to_owned(),
         display_name: "Robert'); DROP TABLE users;--".to_owned(),
         ..CreateUserRequest::default()
     };
-    let user = world.create(request.clone()).await.unwrap();
+    let user = fixture.create(request.clone()).await.unwrap();
     assert_eq!(user.display_name, request.display_name);
-    let session = world.log_in(&request.email, &request.password).await;
+    let session = fixture.log_in(&request.email, &request.password).await;
     assert_eq!(session.unwrap().user, Some(user));
     for (email, password) in [
         ("ada@example.com", request.password.as_str()),
         ("' OR '1' = '1' --", PASSWORD),
         ("ada@example.com' --", "any password"),
     ] {
-        let refused = world.log_in(email, password).await.unwrap_err();
+        let refused = fixture.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated, "{email}");
     }
-    assert_eq!(world.count_users().await, 2);
-    world.stop().await;
+    assert_eq!(fixture.count_users().await, 2);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -258,21 +258,21 @@ async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
 async fn a_domain_in_unicode_and_in_ascii_is_one_address(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let named = |email: &str| CreateUserRequest {
         email: email.to_owned(),
         ..ada()
     };
-    world.create(named("a@bücher.example")).await.unwrap();
-    let again = world.create(named("a@xn--bcher-kva.example")).await;
+    fixture.create(named("a@bücher.example")).await.unwrap();
+    let again = fixture.create(named("a@xn--bcher-kva.example")).await;
     assert_eq!(reason(&again.unwrap_err()), "EMAIL_TAKEN");
-    world
+    fixture
         .log_in("a@xn--bcher-kva.example", PASSWORD)
         .await
         .unwrap();
-    world.log_in("A@BÜCHER.example", PASSWORD).await.unwrap();
+    fixture.log_in("A@BÜCHER.example", PASSWORD).await.unwrap();
     for email in ["ada@10.0.0.5", "ada@1.2", "ada@example.123"] {
-        let refused = world.create(named(email)).await.unwrap_err();
+        let refused = fixture.create(named(email)).await.unwrap_err();
         assert_eq!(violated_fields(&refused), ["email"], "{email}");
     }
     for display_name in [
@@ -285,7 +285,7 @@ async fn a_domain_in_unicode_and_in_ascii_is_one_address(
             display_name: display_name.to_owned(),
             ..named("other@example.com")
         };
-        let refused = world.create(request).await.unwrap_err();
+        let refused = fixture.create(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert_eq!(
             violated_fields(&refused),
@@ -293,5 +293,5 @@ async fn a_domain_in_unicode_and_in_ascii_is_one_address(
             "{display_name:?}"
         );
     }
-    world.stop().await;
+    fixture.stop().await;
 }

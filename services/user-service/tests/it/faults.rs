@@ -12,8 +12,8 @@ use user_service::hasher::{Hasher, Limits};
 use user_service::migrations::Migrator;
 
 use crate::bench::{Bench, NOW_MS};
+use crate::fixture::Fixture;
 use crate::samples::ada;
-use crate::world::World;
 
 #[tokio::test]
 async fn without_its_database_the_service_is_unavailable_and_recovers() {
@@ -22,22 +22,22 @@ async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let mut config = database.config();
     config.url = proxy.url().into();
     config.acquire_timeout = Duration::from_secs(2);
-    let world = World::on(database, config).await;
-    let user = world.create(ada()).await.unwrap();
+    let fixture = Fixture::on(database, config).await;
+    let user = fixture.create(ada()).await.unwrap();
     let get = || async {
         let user_id = user.user_id.clone();
-        let request = world.by(&user.user_id, GetUserRequest { user_id });
-        world.client().get_user(request).await
+        let request = fixture.by(&user.user_id, GetUserRequest { user_id });
+        fixture.client().get_user(request).await
     };
 
     proxy.cut();
     assert_unavailable(&get().await.unwrap_err());
-    assert_unavailable(&world.create(ada()).await.unwrap_err());
+    assert_unavailable(&fixture.create(ada()).await.unwrap_err());
 
     proxy.mend();
     eventually("the user is found again", async || get().await).await;
-    assert_eq!(world.count_users().await, 1);
-    world.stop().await;
+    assert_eq!(fixture.count_users().await, 1);
+    fixture.stop().await;
 }
 
 /// Without the engine, which would also wait for the lock.

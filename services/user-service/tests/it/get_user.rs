@@ -6,11 +6,11 @@ use testkit::{StoreKind, reason, violated_fields};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
+use crate::fixture::Fixture;
 use crate::samples::{ada, bob, new_id};
-use crate::world::World;
 
-async fn get(world: &World, request: Request<GetUserRequest>) -> Result<User, Status> {
-    let answer = world.client().get_user(request).await?;
+async fn get(fixture: &Fixture, request: Request<GetUserRequest>) -> Result<User, Status> {
+    let answer = fixture.client().get_user(request).await?;
     Ok(answer.into_inner().user.unwrap())
 }
 
@@ -25,13 +25,13 @@ fn named(user_id: &str) -> GetUserRequest {
 async fn users_see_themselves_as_registered_and_admins_see_anyone(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let itself = world.by(&user.user_id, named(&user.user_id));
-    assert_eq!(get(&world, itself).await.unwrap(), user);
-    let by_admin = world.by_admin(named(&user.user_id));
-    assert_eq!(get(&world, by_admin).await.unwrap(), user);
-    world.stop().await;
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let itself = fixture.by(&user.user_id, named(&user.user_id));
+    assert_eq!(get(&fixture, itself).await.unwrap(), user);
+    let by_admin = fixture.by_admin(named(&user.user_id));
+    assert_eq!(get(&fixture, by_admin).await.unwrap(), user);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -39,13 +39,13 @@ async fn users_see_themselves_as_registered_and_admins_see_anyone(
 async fn only_an_admin_learns_whether_another_user_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let other = world.create(bob()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let other = fixture.create(bob()).await.unwrap();
     let mut answers = Vec::new();
     for user_id in [other.user_id.as_str(), &new_id(), "no id at all", ""] {
-        let request = world.by(&user.user_id, named(user_id));
-        let refused = get(&world, request).await.unwrap_err();
+        let request = fixture.by(&user.user_id, named(user_id));
+        let refused = get(&fixture, request).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
         assert_eq!(reason(&refused), "PERMISSION_DENIED");
         answers.push((refused.message().to_owned(), refused.details().to_vec()));
@@ -53,13 +53,13 @@ async fn only_an_admin_learns_whether_another_user_exists(
     answers.dedup();
     assert_eq!(answers.len(), 1, "one answer for all");
     let gone = new_id();
-    let refused = get(&world, world.by(&gone, named(&gone)))
+    let refused = get(&fixture, fixture.by(&gone, named(&gone)))
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 
     let unknown = new_id();
-    let refused = get(&world, world.by_admin(named(&unknown)))
+    let refused = get(&fixture, fixture.by_admin(named(&unknown)))
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
@@ -68,12 +68,12 @@ async fn only_an_admin_learns_whether_another_user_exists(
     let resource = details.resource_info().unwrap();
     assert_eq!(resource.resource_type, "angarium.user.v1.User");
     assert_eq!(resource.resource_name, unknown);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_no_id_is_refused() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
     for id in [
         "",
         "ada",
@@ -81,11 +81,13 @@ async fn what_is_no_id_is_refused() {
         "{01890a5d-ac96-774b-bcce-b302099a8057}",
         "' OR 1=1 --",
     ] {
-        let refused = get(&world, world.by_admin(named(id))).await.unwrap_err();
+        let refused = get(&fixture, fixture.by_admin(named(id)))
+            .await
+            .unwrap_err();
         assert_eq!(violated_fields(&refused), ["user_id"], "{id:?}");
         assert_eq!(reason(&refused), "VALIDATION_FAILED");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -93,21 +95,21 @@ async fn what_is_no_id_is_refused() {
 async fn an_admin_lists_all_users_page_by_page_newest_first(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let mut expected = Vec::new();
     for number in 0..5 {
         let request = CreateUserRequest {
             email: format!("user-{number}@example.com"),
             ..ada()
         };
-        expected.insert(0, world.create(request).await.unwrap());
+        expected.insert(0, fixture.create(request).await.unwrap());
     }
     let list = async |page_token: String| {
-        let request = world.by_admin(ListUsersRequest {
+        let request = fixture.by_admin(ListUsersRequest {
             page_size: 2,
             page_token,
         });
-        world
+        fixture
             .client()
             .list_users(request)
             .await
@@ -123,18 +125,18 @@ async fn an_admin_lists_all_users_page_by_page_newest_first(
             email: format!("late-{}@example.com", listed.len()),
             ..ada()
         };
-        world.create(late).await.unwrap();
+        fixture.create(late).await.unwrap();
         token = page.next_page_token;
         if token.is_empty() {
             break;
         }
     }
     assert_eq!(listed, expected);
-    let wrong = world.by_admin(ListUsersRequest {
+    let wrong = fixture.by_admin(ListUsersRequest {
         page_size: -1,
         page_token: "made up".to_owned(),
     });
-    let refused = world.client().list_users(wrong).await.unwrap_err();
+    let refused = fixture.client().list_users(wrong).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["page_size", "page_token"]);
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -24,7 +24,7 @@ use user_service::store::signing_keys;
 use uuid::Uuid;
 
 use crate::bench::{Bench, NOW_MS};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
@@ -48,15 +48,15 @@ async fn announced(db: &sea_orm::DatabaseConnection) -> Vec<KeyPublished> {
 async fn every_start_announces_the_signing_key(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let first = eventually("a key is announced", async || {
-        announced(&world.db).await.pop().ok_or("none")
+        announced(&fixture.db).await.pop().ok_or("none")
     });
     let first = first.await;
     assert_eq!(first.public_key.len(), 32);
-    let world = world.restart().await;
+    let fixture = fixture.restart().await;
     let second = eventually("it is announced again", async || {
-        let announced = announced(&world.db).await;
+        let announced = announced(&fixture.db).await;
         if announced.len() < 2 {
             Err(announced.len())
         } else {
@@ -69,7 +69,7 @@ async fn every_start_announces_the_signing_key(
             (first.key_id.clone(), first.public_key.clone())
         );
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]

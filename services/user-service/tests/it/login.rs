@@ -9,37 +9,42 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::bench::{Bench, NOW_MS, from};
+use crate::fixture::Fixture;
 use crate::samples::{ADMIN, PASSWORD, ada};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn who_logs_in_is_let_in_and_known(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let session = world.log_in(" ADA@Example.com", PASSWORD).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let session = fixture.log_in(" ADA@Example.com", PASSWORD).await.unwrap();
     assert_eq!(session.user, Some(user.clone()));
     let tokens = session.tokens.unwrap();
     let request = GetUserRequest {
         user_id: user.user_id.clone(),
     };
     let request = authorized(&tokens.access_token, request);
-    let shown = world.client().get_user(request).await.unwrap().into_inner();
+    let shown = fixture
+        .client()
+        .get_user(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(shown.user, Some(user));
     assert!(
         tokens.access_token_expire_time.unwrap().seconds
             < tokens.refresh_token_expire_time.unwrap().seconds
     );
     // Another process signs with the same key.
-    let world = world.restart().await;
+    let fixture = fixture.restart().await;
     let request = GetUserRequest {
         user_id: session.user.unwrap().user_id,
     };
     let request = authorized(&tokens.access_token, request);
-    world.client().get_user(request).await.unwrap();
-    world.stop().await;
+    fixture.client().get_user(request).await.unwrap();
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -47,8 +52,8 @@ async fn who_logs_in_is_let_in_and_known(
 async fn no_answer_reveals_whether_an_address_is_registered(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
     let mut answers = Vec::new();
     for (email, password) in [
         ("ada@example.com", "another password"),
@@ -56,14 +61,14 @@ async fn no_answer_reveals_whether_an_address_is_registered(
         ("no address", PASSWORD),
         ("ada\0@example.com", PASSWORD),
     ] {
-        let refused = world.log_in(email, password).await.unwrap_err();
+        let refused = fixture.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert_eq!(reason(&refused), "CREDENTIALS_INVALID");
         answers.push((refused.message().to_owned(), refused.details().to_vec()));
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "the same words for all");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// PostgreSQL stores no NUL, so the address may not reach a statement.
@@ -72,12 +77,12 @@ async fn no_answer_reveals_whether_an_address_is_registered(
 async fn an_address_with_a_nul_is_as_unknown_as_any_other(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let email = "ada\0@example.com";
-    let refused = world.log_in(email, PASSWORD).await.unwrap_err();
+    let refused = fixture.log_in(email, PASSWORD).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert_eq!(reason(&refused), "CREDENTIALS_INVALID");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -85,24 +90,37 @@ async fn an_address_with_a_nul_is_as_unknown_as_any_other(
 async fn an_admin_is_one_once_the_address_is_verified(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let request = contracts::user::v1::CreateUserRequest {
         email: ADMIN.to_owned(),
         ..ada()
     };
-    let user = world.create(request).await.unwrap();
+    let user = fixture.create(request).await.unwrap();
     assert_eq!(user.role(), UserRole::User);
     let list = async |token: &str| {
         let request = contracts::user::v1::ListUsersRequest::default();
-        world.client().list_users(authorized(token, request)).await
+        fixture
+            .client()
+            .list_users(authorized(token, request))
+            .await
     };
-    let before = world.log_in(ADMIN, PASSWORD).await.unwrap().tokens.unwrap();
+    let before = fixture
+        .log_in(ADMIN, PASSWORD)
+        .await
+        .unwrap()
+        .tokens
+        .unwrap();
     let denied = list(&before.access_token).await.unwrap_err();
     assert_eq!(denied.code(), Code::PermissionDenied);
-    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::Admin);
-    let after = world.log_in(ADMIN, PASSWORD).await.unwrap().tokens.unwrap();
+    assert_eq!(fixture.verify(&user.user_id).await.role(), UserRole::Admin);
+    let after = fixture
+        .log_in(ADMIN, PASSWORD)
+        .await
+        .unwrap()
+        .tokens
+        .unwrap();
     list(&after.access_token).await.unwrap();
-    world.stop().await;
+    fixture.stop().await;
 }
 
 async fn log_in(bench: &Bench, address: &str, email: &str, password: &str) -> Result<(), Status> {
@@ -240,29 +258,36 @@ async fn a_hash_of_other_costs_is_replaced_at_login(
     use sea_orm::EntityTrait as _;
     use user_service::store::users;
 
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
     let params = Params::new(8_192, 1, 1, None).unwrap();
     let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let weak = weak.hash_password(PASSWORD.as_bytes()).unwrap();
-    world
+    fixture
         .execute(&format!("UPDATE users SET password_hash = '{weak}'"))
         .await;
     let hash = async || {
-        let row = users::Entity::find().one(&world.db).await.unwrap().unwrap();
+        let row = users::Entity::find()
+            .one(&fixture.db)
+            .await
+            .unwrap()
+            .unwrap();
         row.password_hash.0
     };
-    world.log_in("ada@example.com", "wrong").await.unwrap_err();
+    fixture
+        .log_in("ada@example.com", "wrong")
+        .await
+        .unwrap_err();
     assert_eq!(hash().await, weak.to_string());
-    world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
     let replaced = hash().await;
     assert!(
         replaced.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
         "{replaced}"
     );
-    world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
     assert_eq!(hash().await, replaced);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]

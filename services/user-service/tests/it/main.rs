@@ -21,6 +21,8 @@ mod enumeration;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod get_user;
 #[cfg(test)]
 mod keys;
@@ -52,5 +54,3 @@ mod security_log;
 mod sessions;
 #[cfg(test)]
 mod verification;
-#[cfg(test)]
-mod world;

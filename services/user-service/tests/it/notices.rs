@@ -9,22 +9,22 @@ use rstest::rstest;
 use testkit::{Promised, StoreKind, eventually_is, reason};
 use tonic::Status;
 
+use crate::fixture::Fixture;
 use crate::samples::{ADMIN, PASSWORD, ada, new_id};
-use crate::world::World;
 
-async fn all<E: Event>(world: &World) -> Vec<E> {
-    let mut outbox = world.outbox().await;
+async fn all<E: Event>(fixture: &Fixture) -> Vec<E> {
+    let mut outbox = fixture.outbox().await;
     outbox.retain(|promised| promised.event_type == E::full_name());
     outbox.iter().map(Promised::decode).collect()
 }
 
-async fn versions(world: &World) -> Vec<i64> {
-    let outbox = world.outbox().await;
+async fn versions(fixture: &Fixture) -> Vec<i64> {
+    let outbox = fixture.outbox().await;
     outbox.iter().map(|promised| promised.version).collect()
 }
 
 async fn change_password(
-    world: &World,
+    fixture: &Fixture,
     user: &User,
     (current, new): (&str, &str),
     request_id: &str,
@@ -34,11 +34,11 @@ async fn change_password(
         new_password: new.to_owned(),
         request_id: request_id.to_owned(),
     };
-    let request = world.by(&user.user_id, request);
-    world.client().change_password(request).await.map(drop)
+    let request = fixture.by(&user.user_id, request);
+    fixture.client().change_password(request).await.map(drop)
 }
 
-async fn move_to(world: &World, user: &User, email: &str) {
+async fn move_to(fixture: &Fixture, user: &User, email: &str) {
     let request = UpdateUserRequest {
         user: Some(User {
             user_id: user.user_id.clone(),
@@ -48,8 +48,8 @@ async fn move_to(world: &World, user: &User, email: &str) {
         current_password: PASSWORD.to_owned(),
         ..UpdateUserRequest::default()
     };
-    let request = world.by(&user.user_id, request);
-    world.client().update_user(request).await.unwrap();
+    let request = fixture.by(&user.user_id, request);
+    fixture.client().update_user(request).await.unwrap();
 }
 
 #[rstest]
@@ -57,38 +57,40 @@ async fn move_to(world: &World, user: &User, email: &str) {
 async fn another_password_is_one_event_by_change_and_by_reset(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
     let (id, words) = (new_id(), (PASSWORD, "another password"));
     for _ in 0..2 {
-        change_password(&world, &user, words, &id).await.unwrap();
+        change_password(&fixture, &user, words, &id).await.unwrap();
     }
     let wrong = (PASSWORD, "a third password");
-    let refused = change_password(&world, &user, wrong, "").await.unwrap_err();
+    let refused = change_password(&fixture, &user, wrong, "")
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused), "PASSWORD_WRONG");
-    assert_eq!(all::<UserPasswordChanged>(&world).await.len(), 1);
+    assert_eq!(all::<UserPasswordChanged>(&fixture).await.len(), 1);
 
     let request = RequestPasswordResetRequest {
         email: user.email.clone(),
         ..RequestPasswordResetRequest::default()
     };
-    world
+    fixture
         .client()
         .request_password_reset(request)
         .await
         .unwrap();
     let request = ResetPasswordRequest {
-        code: world.reset_code(&user.user_id).await,
+        code: fixture.reset_code(&user.user_id).await,
         new_password: PASSWORD.to_owned(),
         ..ResetPasswordRequest::default()
     };
-    world.client().reset_password(request).await.unwrap();
-    let changes = all::<UserPasswordChanged>(&world).await;
+    fixture.client().reset_password(request).await.unwrap();
+    let changes = all::<UserPasswordChanged>(&fixture).await;
     assert_eq!(changes.len(), 2);
     assert!(changes.iter().all(|it| it.user_id == user.user_id));
     assert!(changes.iter().all(|it| it.change_time.is_some()));
-    assert_eq!(versions(&world).await, [1, 2, 3]);
-    world.stop().await;
+    assert_eq!(versions(&fixture).await, [1, 2, 3]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -96,18 +98,20 @@ async fn another_password_is_one_event_by_change_and_by_reset(
 async fn an_account_changes_its_password_only_so_often(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
     for _ in 0..8 {
         let words = (PASSWORD, PASSWORD);
-        change_password(&world, &user, words, "").await.unwrap();
+        change_password(&fixture, &user, words, "").await.unwrap();
     }
     let words = (PASSWORD, "another password");
-    let refused = change_password(&world, &user, words, "").await.unwrap_err();
+    let refused = change_password(&fixture, &user, words, "")
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused), "TOO_MANY_ATTEMPTS");
-    assert_eq!(all::<UserPasswordChanged>(&world).await.len(), 8);
-    world.log_in(&user.email, PASSWORD).await.unwrap();
-    world.stop().await;
+    assert_eq!(all::<UserPasswordChanged>(&fixture).await.len(), 8);
+    fixture.log_in(&user.email, PASSWORD).await.unwrap();
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -115,19 +119,19 @@ async fn an_account_changes_its_password_only_so_often(
 async fn an_event_has_the_address_before_only_if_it_changed(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    world.verify(&user.user_id).await;
-    move_to(&world, &user, "ada@example.org").await;
-    world.verify(&user.user_id).await;
-    let updates = all::<UserUpdated>(&world).await;
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    fixture.verify(&user.user_id).await;
+    move_to(&fixture, &user, "ada@example.org").await;
+    fixture.verify(&user.user_id).await;
+    let updates = all::<UserUpdated>(&fixture).await;
     let before: Vec<&str> = updates
         .iter()
         .map(|it| it.previous_email.as_str())
         .collect();
     assert_eq!(before, ["", "ada@example.com", ""]);
     assert_eq!(updates[1].email, "ada@example.org");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -135,26 +139,26 @@ async fn an_event_has_the_address_before_only_if_it_changed(
 async fn another_role_is_one_event_after_that_of_the_address(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let request = CreateUserRequest {
         email: ADMIN.to_owned(),
         ..ada()
     };
-    let user = world.create(request).await.unwrap();
-    assert_eq!(all::<UserRoleChanged>(&world).await, []);
-    let verified = world.verify(&user.user_id).await;
+    let user = fixture.create(request).await.unwrap();
+    assert_eq!(all::<UserRoleChanged>(&fixture).await, []);
+    let verified = fixture.verify(&user.user_id).await;
     assert_eq!(verified.etag, "\"3\"");
-    move_to(&world, &user, "ada@example.com").await;
-    world.verify(&user.user_id).await;
-    let changes = all::<UserRoleChanged>(&world).await;
+    move_to(&fixture, &user, "ada@example.com").await;
+    fixture.verify(&user.user_id).await;
+    let changes = all::<UserRoleChanged>(&fixture).await;
     let roles: Vec<_> = changes
         .iter()
         .map(|it| (it.previous_role(), it.role()))
         .collect();
     let (plain, admin) = (UserRole::User, UserRole::Admin);
     assert_eq!(roles, [(plain, admin), (admin, plain)]);
-    assert_eq!(versions(&world).await, [1, 2, 3, 4, 5, 6]);
-    world.stop().await;
+    assert_eq!(versions(&fixture).await, [1, 2, 3, 4, 5, 6]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -162,9 +166,9 @@ async fn another_role_is_one_event_after_that_of_the_address(
 async fn a_start_with_other_admins_announces_their_roles_once(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    world.verify(&user.user_id).await;
+    let mut fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    fixture.verify(&user.user_id).await;
     let (plain, admin) = (UserRole::User, UserRole::Admin);
     let mut expected = Vec::new();
     for (admins, change) in [
@@ -172,15 +176,15 @@ async fn a_start_with_other_admins_announces_their_roles_once(
         (&["ada@example.com"], None),
         (&[], Some((admin, plain))),
     ] {
-        world = world.restart_with_admins(admins).await;
+        fixture = fixture.restart_with_admins(admins).await;
         expected.extend(change);
         eventually_is("the roles are announced", expected.clone(), async || {
-            let changes = all::<UserRoleChanged>(&world).await;
+            let changes = all::<UserRoleChanged>(&fixture).await;
             let roles = changes.iter().map(|it| (it.previous_role(), it.role()));
             roles.collect()
         })
         .await;
     }
-    assert_eq!(versions(&world).await, [1, 2, 3, 4]);
-    world.stop().await;
+    assert_eq!(versions(&fixture).await, [1, 2, 3, 4]);
+    fixture.stop().await;
 }

@@ -20,8 +20,8 @@ use user_service::migrations::Migrator;
 use user_service::password::Password;
 
 use crate::bench::{Bench, NOW_MS, from};
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada};
-use crate::world::World;
 
 fn named(name: &str) -> Request<CreateUserRequest> {
     Request::new(CreateUserRequest {
@@ -166,17 +166,20 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
 async fn overdue_events_stop_registrations_but_not_reads(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::with_overdue_events(store).await;
+    let fixture = Fixture::with_overdue_events(store).await;
     // The keys are announced at the start, and wait like any event.
-    let user = eventually("the keys have gone out", async || world.create(ada()).await).await;
+    let user = eventually("the keys have gone out", async || {
+        fixture.create(ada()).await
+    })
+    .await;
     let mut user = user;
     let refused = eventually("commands are refused", async || {
         let update = UpdateUserRequest {
             user: Some(user.clone()),
             ..UpdateUserRequest::default()
         };
-        let update = world.by(&user.user_id, update);
-        match world.client().update_user(update).await {
+        let update = fixture.by(&user.user_id, update);
+        match fixture.client().update_user(update).await {
             Ok(answer) => {
                 user = answer.into_inner().user.unwrap();
                 Err(user.etag.clone())
@@ -186,14 +189,17 @@ async fn overdue_events_stop_registrations_but_not_reads(
     })
     .await;
     assert_eq!(reason(&refused), "OUTBOX_OVER_BUDGET");
-    let refused = world.create(named("grace").into_inner()).await.unwrap_err();
+    let refused = fixture
+        .create(named("grace").into_inner())
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "OUTBOX_OVER_BUDGET");
     assert!(refused.get_error_details().retry_info().is_some());
 
     let user_id = user.user_id.clone();
-    let request = world.by(&user.user_id, GetUserRequest { user_id });
-    let shown = world.client().get_user(request).await;
+    let request = fixture.by(&user.user_id, GetUserRequest { user_id });
+    let shown = fixture.client().get_user(request).await;
     assert_eq!(shown.unwrap().into_inner().user, Some(user));
-    world.stop().await;
+    fixture.stop().await;
 }

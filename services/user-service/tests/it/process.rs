@@ -11,7 +11,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use user_service::Args;
 
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[test]
 fn a_process_without_settings_names_all_required_ones() {
@@ -89,11 +89,11 @@ async fn in_production_reflection_is_off_unless_it_is_asked_for() {
     ] {
         let grpc = grpc_config(arguments);
         assert_eq!(grpc.reflection, is_on, "{arguments:?}");
-        let world = World::with_grpc(grpc).await;
-        let answer = call_unchecked(world.channel(), REFLECTION, None).await;
+        let fixture = Fixture::with_grpc(grpc).await;
+        let answer = call_unchecked(fixture.channel(), REFLECTION, None).await;
         let code = answer.err().map(|status| status.code());
         assert_eq!(code == Some(Code::Unimplemented), !is_on, "{code:?}");
-        world.stop().await;
+        fixture.stop().await;
     }
 }
 
@@ -113,7 +113,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
 
 #[tokio::test]
 async fn health_has_names_for_the_service_and_its_broker() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let fixture = Fixture::new(StoreKind::Sqlite).await;
     for name in [
         "angarium.user.v1.UserService",
         "angarium.user.v1.UserService/broker",
@@ -122,12 +122,12 @@ async fn health_has_names_for_the_service_and_its_broker() {
             let request = HealthCheckRequest {
                 service: name.to_owned(),
             };
-            let answer = HealthClient::new(world.channel()).check(request).await;
+            let answer = HealthClient::new(fixture.channel()).check(request).await;
             answer.unwrap().into_inner().status()
         })
         .await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// In all of our programs.

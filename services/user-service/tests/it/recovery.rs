@@ -11,8 +11,8 @@ use tonic::{Code, Status};
 
 use crate::bench::{Bench, from};
 use crate::codes;
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada, bob};
-use crate::world::World;
 
 fn of(email: &str) -> RequestPasswordResetRequest {
     RequestPasswordResetRequest {
@@ -34,20 +34,20 @@ fn to(code: &str, new_password: &str) -> ResetPasswordRequest {
 async fn the_code_sets_a_password_once_and_ends_every_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let session = world.log_in(&user.email, PASSWORD).await.unwrap();
-    world
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let session = fixture.log_in(&user.email, PASSWORD).await.unwrap();
+    fixture
         .client()
         .request_password_reset(of("ADA@example.com"))
         .await
         .unwrap();
-    let code = world.reset_code(&user.user_id).await;
+    let code = fixture.reset_code(&user.user_id).await;
 
-    let short = world.client().reset_password(to(&code, "short")).await;
+    let short = fixture.client().reset_password(to(&code, "short")).await;
     assert_eq!(violated_fields(&short.unwrap_err()), ["new_password"]);
     let resets = join_all((0..5).map(|_| async {
-        world
+        fixture
             .client()
             .reset_password(to(&code, "another password"))
             .await
@@ -61,16 +61,21 @@ async fn the_code_sets_a_password_once_and_ends_every_session(
             (Code::FailedPrecondition, "CODE_INVALID".to_owned())
         );
     }
-    assert!(world.refresh(&session).await.is_err());
-    assert!(world.log_in(&user.email, PASSWORD).await.is_err());
-    assert!(world.log_in(&user.email, "another password").await.is_ok());
-    let other = world.verification_code(&user.user_id).await;
-    let refused = world
+    assert!(fixture.refresh(&session).await.is_err());
+    assert!(fixture.log_in(&user.email, PASSWORD).await.is_err());
+    assert!(
+        fixture
+            .log_in(&user.email, "another password")
+            .await
+            .is_ok()
+    );
+    let other = fixture.verification_code(&user.user_id).await;
+    let refused = fixture
         .client()
         .reset_password(to(&other, "another password"))
         .await;
     assert_eq!(reason(&refused.unwrap_err()), "CODE_INVALID");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -78,27 +83,27 @@ async fn the_code_sets_a_password_once_and_ends_every_session(
 async fn an_unknown_address_gets_the_same_answer_and_no_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
     for email in ["ada@example.com", "unknown@example.com"] {
         for _ in 0..3 {
-            world
+            fixture
                 .client()
                 .request_password_reset(of(email))
                 .await
                 .unwrap();
         }
-        let refused = world.client().request_password_reset(of(email)).await;
+        let refused = fixture.client().request_password_reset(of(email)).await;
         assert_eq!(
             reason(&refused.unwrap_err()),
             "TOO_MANY_ATTEMPTS",
             "{email}"
         );
     }
-    let events = codes::all::<PasswordResetRequested>(&world.db).await;
+    let events = codes::all::<PasswordResetRequested>(&fixture.db).await;
     assert_eq!(events.len(), 3);
     assert!(events.iter().all(|event| event.email == "ada@example.com"));
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]

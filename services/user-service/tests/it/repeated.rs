@@ -7,16 +7,16 @@ use contracts::user::v1::{
 use rstest::rstest;
 use testkit::{StoreKind, authorized, reason};
 
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada, new_id};
-use crate::world::World;
 
 #[rstest]
 #[tokio::test]
 async fn what_changes_an_account_is_done_once_and_answered_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
     let update = UpdateUserRequest {
         user: Some(User {
             user_id: user.user_id.clone(),
@@ -29,8 +29,8 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
     };
     let mut answers = Vec::new();
     for _ in 0..3 {
-        let request = world.by(&user.user_id, update.clone());
-        let answer = world.client().update_user(request).await.unwrap();
+        let request = fixture.by(&user.user_id, update.clone());
+        let answer = fixture.client().update_user(request).await.unwrap();
         answers.push(answer.into_inner().user.unwrap());
     }
     answers.dedup();
@@ -39,7 +39,7 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
         1,
         "the etag is that of the first call, and fits no more"
     );
-    assert_eq!(world.outbox().await.len(), 2);
+    assert_eq!(fixture.outbox().await.len(), 2);
 
     let change = ChangePasswordRequest {
         current_password: PASSWORD.to_owned(),
@@ -47,18 +47,18 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
         request_id: new_id(),
     };
     for _ in 0..3 {
-        let request = world.by(&user.user_id, change.clone());
-        world.client().change_password(request).await.unwrap();
+        let request = fixture.by(&user.user_id, change.clone());
+        fixture.client().change_password(request).await.unwrap();
     }
     let other = ChangePasswordRequest {
         new_password: "a third password".to_owned(),
         ..change
     };
-    let request = world.by(&user.user_id, other);
-    let refused = world.client().change_password(request).await.unwrap_err();
+    let request = fixture.by(&user.user_id, other);
+    let refused = fixture.client().change_password(request).await.unwrap_err();
     assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
 
-    let session = world.log_in(&user.email, "another password").await;
+    let session = fixture.log_in(&user.email, "another password").await;
     let token = session.unwrap().tokens.unwrap().access_token;
     let delete = DeleteUserRequest {
         user_id: user.user_id.clone(),
@@ -68,10 +68,10 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
     };
     for _ in 0..3 {
         let request = authorized(&token, delete.clone());
-        world.client().delete_user(request).await.unwrap();
+        fixture.client().delete_user(request).await.unwrap();
     }
-    assert_eq!(world.outbox().await.len(), 4);
-    world.stop().await;
+    assert_eq!(fixture.outbox().await.len(), 4);
+    fixture.stop().await;
 }
 
 /// A repeated public call has no token.
@@ -80,22 +80,22 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
 async fn a_public_call_again_shows_nothing_that_changed_since(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
+    let fixture = Fixture::new(store).await;
     let create = CreateUserRequest {
         request_id: new_id(),
         ..ada()
     };
-    let created = world.create(create.clone()).await.unwrap();
+    let created = fixture.create(create.clone()).await.unwrap();
     let verify = VerifyEmailRequest {
-        code: world.verification_code(&created.user_id).await,
+        code: fixture.verification_code(&created.user_id).await,
         request_id: new_id(),
     };
     let verify_again = async || {
-        let answer = world.client().verify_email(verify.clone()).await.unwrap();
+        let answer = fixture.client().verify_email(verify.clone()).await.unwrap();
         answer.into_inner().user.unwrap()
     };
     let verified = verify_again().await;
-    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    assert_eq!(fixture.create(create.clone()).await.unwrap(), created);
     assert_eq!(verify_again().await, verified);
 
     let update = UpdateUserRequest {
@@ -108,9 +108,9 @@ async fn a_public_call_again_shows_nothing_that_changed_since(
         current_password: PASSWORD.to_owned(),
         ..UpdateUserRequest::default()
     };
-    let update = world.by(&created.user_id, update);
-    world.client().update_user(update).await.unwrap();
-    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    let update = fixture.by(&created.user_id, update);
+    fixture.client().update_user(update).await.unwrap();
+    assert_eq!(fixture.create(create.clone()).await.unwrap(), created);
     let only_the_id = User {
         user_id: created.user_id.clone(),
         email_verified: true,
@@ -118,8 +118,8 @@ async fn a_public_call_again_shows_nothing_that_changed_since(
     };
     assert_eq!(verify_again().await, only_the_id);
 
-    world.execute("DELETE FROM users").await;
-    assert_eq!(world.create(create).await.unwrap(), created);
+    fixture.execute("DELETE FROM users").await;
+    assert_eq!(fixture.create(create).await.unwrap(), created);
     assert_eq!(verify_again().await, only_the_id);
-    world.stop().await;
+    fixture.stop().await;
 }

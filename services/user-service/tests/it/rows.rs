@@ -4,9 +4,9 @@ use contracts::user::v1::{EmailVerificationRequested, PasswordResetRequested};
 use testkit::Promised;
 
 use crate::codes;
-use crate::world::World;
+use crate::fixture::Fixture;
 
-impl World {
+impl Fixture {
     /// The enqueued events of users, without keys and codes.
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
         let mut outbox = testkit::outbox(&self.db).await;

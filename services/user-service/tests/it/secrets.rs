@@ -11,8 +11,8 @@ use testkit::StoreKind;
 use tracing_subscriber::filter::LevelFilter;
 use user_service::store::users;
 
+use crate::fixture::Fixture;
 use crate::samples::ada;
-use crate::world::World;
 
 // Unique in this crate, and no word of any library.
 const PASSWORD: &str = "quetzal-7-vermilion";
@@ -33,11 +33,15 @@ fn marked() -> CreateUserRequest {
 async fn the_database_has_only_the_argon2id_hash_of_a_password(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(marked()).await.unwrap();
-    world.receive().await;
+    let fixture = Fixture::new(store).await;
+    fixture.create(marked()).await.unwrap();
+    fixture.receive().await;
 
-    let row = users::Entity::find().one(&world.db).await.unwrap().unwrap();
+    let row = users::Entity::find()
+        .one(&fixture.db)
+        .await
+        .unwrap()
+        .unwrap();
     let hash = &row.password_hash.0;
     assert!(
         hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
@@ -46,7 +50,7 @@ async fn the_database_has_only_the_argon2id_hash_of_a_password(
     let verified = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
     assert_eq!(verified, Ok(()));
 
-    let dump = dump(&world).await;
+    let dump = dump(&fixture).await;
     assert!(dump.contains(EMAIL), "the dump shows what is there");
     assert!(!dump.contains(PASSWORD));
     assert!(!dump.contains(&hex(PASSWORD)), "nor as bytes");
@@ -55,7 +59,7 @@ async fn the_database_has_only_the_argon2id_hash_of_a_password(
     for secret in [PASSWORD, "argon2", EMAIL, NAME] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// Of the whole test process; no other test uses the marked values.
@@ -69,33 +73,33 @@ async fn no_log_shows_a_password_address_or_name() {
         .with_ansi(false)
         .init();
 
-    let world = World::new(StoreKind::Postgres).await;
-    world.create(marked()).await.unwrap();
-    world.create(marked()).await.unwrap_err();
+    let fixture = Fixture::new(StoreKind::Postgres).await;
+    fixture.create(marked()).await.unwrap();
+    fixture.create(marked()).await.unwrap_err();
     let invalid = CreateUserRequest {
         password: PASSWORD.repeat(20),
         email: format!("{EMAIL}@"),
         display_name: NAME.repeat(20),
         ..CreateUserRequest::default()
     };
-    world.create(invalid).await.unwrap_err();
+    fixture.create(invalid).await.unwrap_err();
     let other = CreateUserRequest {
         email: format!("other-{EMAIL}"),
         ..marked()
     };
-    world
+    fixture
         .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
         .await;
-    world.create(other.clone()).await.unwrap_err();
-    world
+    fixture.create(other.clone()).await.unwrap_err();
+    fixture
         .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
         .await;
-    world.execute("ALTER TABLE users RENAME TO hidden").await;
-    world.create(other).await.unwrap_err();
-    world.execute("ALTER TABLE hidden RENAME TO users").await;
-    world.create(ada()).await.unwrap();
-    world.receive().await;
-    world.stop().await;
+    fixture.execute("ALTER TABLE users RENAME TO hidden").await;
+    fixture.create(other).await.unwrap_err();
+    fixture.execute("ALTER TABLE hidden RENAME TO users").await;
+    fixture.create(ada()).await.unwrap();
+    fixture.receive().await;
+    fixture.stop().await;
 
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     for seen in [
@@ -112,18 +116,18 @@ async fn no_log_shows_a_password_address_or_name() {
 }
 
 /// As text.
-async fn dump(world: &World) -> String {
-    let backend = world.db.get_database_backend();
+async fn dump(fixture: &Fixture) -> String {
+    let backend = fixture.db.get_database_backend();
     let tables = match backend {
         DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
         _ => "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
     };
     let mut dump = String::new();
-    for table in texts(world, tables).await {
+    for table in texts(fixture, tables).await {
         let rows = match backend {
             DbBackend::Sqlite => {
                 let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-                let columns = texts(world, &columns).await;
+                let columns = texts(fixture, &columns).await;
                 let columns: Vec<String> = columns
                     .iter()
                     .map(|column| format!("quote(\"{column}\")"))
@@ -132,14 +136,14 @@ async fn dump(world: &World) -> String {
             }
             _ => format!("SELECT row::text FROM \"{table}\" AS row"),
         };
-        dump.extend(texts(world, &rows).await);
+        dump.extend(texts(fixture, &rows).await);
     }
     dump
 }
 
-async fn texts(world: &World, sql: &str) -> Vec<String> {
-    let statement = Statement::from_string(world.db.get_database_backend(), sql);
-    let rows = world.db.query_all_raw(statement).await.unwrap();
+async fn texts(fixture: &Fixture, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(fixture.db.get_database_backend(), sql);
+    let rows = fixture.db.query_all_raw(statement).await.unwrap();
     rows.iter()
         .map(|row| row.try_get_by_index(0).unwrap())
         .collect()

@@ -14,8 +14,8 @@ use user_service::store::sessions;
 use uuid::Uuid;
 
 use crate::bench::{Bench, from};
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada, bob, new_id};
-use crate::world::World;
 
 fn exchange(refresh_token: &str) -> RefreshTokenRequest {
     RefreshTokenRequest {
@@ -28,28 +28,28 @@ fn exchange(refresh_token: &str) -> RefreshTokenRequest {
 async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
-    let first = world.log_in("ada@example.com", PASSWORD).await.unwrap();
-    let other = world.log_in("ada@example.com", PASSWORD).await.unwrap();
-    let second = world.refresh(&first).await.unwrap();
-    let third = world
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
+    let first = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let other = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let second = fixture.refresh(&first).await.unwrap();
+    let third = fixture
         .client()
         .refresh_token(exchange(&second.refresh_token))
         .await;
     let third = third.unwrap().into_inner().tokens.unwrap();
 
-    let reused = world.refresh(&first).await.unwrap_err();
+    let reused = fixture.refresh(&first).await.unwrap_err();
     assert_eq!(reused.code(), Code::Unauthenticated);
     assert_eq!(reason(&reused), "REFRESH_TOKEN_INVALID");
     // It is unknown who copied it.
-    let ended = world
+    let ended = fixture
         .client()
         .refresh_token(exchange(&third.refresh_token))
         .await;
     assert_eq!(reason(&ended.unwrap_err()), "REFRESH_TOKEN_INVALID");
-    assert!(world.refresh(&other).await.is_ok());
-    world.stop().await;
+    assert!(fixture.refresh(&other).await.is_ok());
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -57,19 +57,19 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(
 async fn of_many_who_exchange_one_token_at_once_at_most_one_is_served(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
-    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
-    let answers = join_all((0..20).map(|_| world.refresh(&session))).await;
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
+    let session = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let answers = join_all((0..20).map(|_| fixture.refresh(&session))).await;
     let served: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
     assert_eq!(served.len(), 1);
-    let next = world
+    let next = fixture
         .client()
         .refresh_token(exchange(&served[0].refresh_token))
         .await;
     assert_eq!(reason(&next.unwrap_err()), "REFRESH_TOKEN_INVALID");
-    assert_eq!(world.count("SELECT count(*) FROM session").await, 0);
-    world.stop().await;
+    assert_eq!(fixture.count("SELECT count(*) FROM session").await, 0);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -77,25 +77,25 @@ async fn of_many_who_exchange_one_token_at_once_at_most_one_is_served(
 async fn a_logout_ends_the_session_and_reveals_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
-    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
+    let session = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
     let revoke = async |refresh_token: String| {
-        world
+        fixture
             .client()
             .revoke_token(RevokeTokenRequest { refresh_token })
             .await
     };
     let token = session.tokens.clone().unwrap().refresh_token;
     revoke(token.clone()).await.unwrap();
-    assert!(world.refresh(&session).await.is_err());
+    assert!(fixture.refresh(&session).await.is_err());
     revoke(token).await.unwrap();
     revoke("made up".to_owned()).await.unwrap();
     for made_up in ["made up", &"x".repeat(128)] {
-        let refused = world.client().refresh_token(exchange(made_up)).await;
+        let refused = fixture.client().refresh_token(exchange(made_up)).await;
         assert_eq!(reason(&refused.unwrap_err()), "REFRESH_TOKEN_INVALID");
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -179,13 +179,17 @@ async fn exchanging_a_token_and_ending_its_session_never_deadlock() {
     assert_eq!(left, None, "the session has ended with all its tokens");
 }
 
-async fn list(world: &World, token: &str, page_size: i32) -> Result<ListSessionsResponse, Status> {
+async fn list(
+    fixture: &Fixture,
+    token: &str,
+    page_size: i32,
+) -> Result<ListSessionsResponse, Status> {
     let request = ListSessionsRequest {
         page_size,
         ..ListSessionsRequest::default()
     };
     let request = authorized(token, request);
-    Ok(world.client().list_sessions(request).await?.into_inner())
+    Ok(fixture.client().list_sessions(request).await?.into_inner())
 }
 
 #[rstest]
@@ -193,16 +197,16 @@ async fn list(world: &World, token: &str, page_size: i32) -> Result<ListSessions
 async fn users_see_their_sessions_and_end_them(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    world.create(ada()).await.unwrap();
-    world.create(bob()).await.unwrap();
-    let first = world.log_in("ada@example.com", PASSWORD).await.unwrap();
-    let second = world.log_in("ada@example.com", PASSWORD).await.unwrap();
-    let bobs = world.log_in("bob@example.com", PASSWORD).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    fixture.create(ada()).await.unwrap();
+    fixture.create(bob()).await.unwrap();
+    let first = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let second = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let bobs = fixture.log_in("bob@example.com", PASSWORD).await.unwrap();
     let second_token = second.tokens.clone().unwrap().access_token;
     let bobs_token = bobs.tokens.clone().unwrap().access_token;
 
-    let listed = list(&world, &second_token, 0).await.unwrap().sessions;
+    let listed = list(&fixture, &second_token, 0).await.unwrap().sessions;
     let current: Vec<bool> = listed.iter().map(|session| session.is_current).collect();
     assert_eq!(
         current,
@@ -217,58 +221,65 @@ async fn users_see_their_sessions_and_end_them(
     assert!(listed[1].create_time.unwrap().seconds <= listed[0].create_time.unwrap().seconds);
     assert_eq!(listed[0].create_time, listed[0].last_use_time);
     assert_eq!(
-        list(&world, &bobs_token, 0).await.unwrap().sessions.len(),
+        list(&fixture, &bobs_token, 0).await.unwrap().sessions.len(),
         1
     );
 
-    let page = list(&world, &second_token, 1).await.unwrap();
+    let page = list(&fixture, &second_token, 1).await.unwrap();
     assert_eq!(page.sessions, listed[..1]);
     let request = ListSessionsRequest {
         page_size: 1,
         page_token: page.next_page_token.clone(),
     };
     let own = authorized(&second_token, request.clone());
-    let rest = world.client().list_sessions(own).await.unwrap();
+    let rest = fixture.client().list_sessions(own).await.unwrap();
     let rest = rest.into_inner();
     assert_eq!(
         (&rest.sessions[..], rest.next_page_token.as_str()),
         (&listed[1..], "")
     );
     let foreign = authorized(&bobs_token, request);
-    let refused = world.client().list_sessions(foreign).await.unwrap_err();
+    let refused = fixture.client().list_sessions(foreign).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["page_token"]);
 
     let end = async |token: &str, session_id: &str| {
         let request = EndSessionRequest {
             session_id: session_id.to_owned(),
         };
-        let answer = world.client().end_session(authorized(token, request)).await;
+        let answer = fixture
+            .client()
+            .end_session(authorized(token, request))
+            .await;
         answer.map(drop)
     };
     // A session of another user, or none, stays unchanged.
     end(&bobs_token, &listed[0].session_id).await.unwrap();
     end(&bobs_token, &new_id()).await.unwrap();
     assert_eq!(
-        list(&world, &second_token, 0).await.unwrap().sessions.len(),
+        list(&fixture, &second_token, 0)
+            .await
+            .unwrap()
+            .sessions
+            .len(),
         2
     );
 
     end(&second_token, &listed[1].session_id).await.unwrap();
-    let ended = world.refresh(&first).await.unwrap_err();
+    let ended = fixture.refresh(&first).await.unwrap_err();
     assert_eq!(reason(&ended), "REFRESH_TOKEN_INVALID");
     let first_token = first.tokens.unwrap().access_token;
     for refused in [
-        list(&world, &first_token, 0).await.map(drop),
+        list(&fixture, &first_token, 0).await.map(drop),
         end(&first_token, &listed[0].session_id).await,
     ] {
         let refused = refused.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert_eq!(reason(&refused), "SESSION_ENDED");
     }
-    let refreshed = world.refresh(&second).await.unwrap();
-    let listed = list(&world, &refreshed.access_token, 0).await.unwrap();
+    let refreshed = fixture.refresh(&second).await.unwrap();
+    let listed = list(&fixture, &refreshed.access_token, 0).await.unwrap();
     assert!(listed.sessions[0].is_current && listed.sessions.len() == 1);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// The previous release writes sessions beside this one.
@@ -277,11 +288,11 @@ async fn users_see_their_sessions_and_end_them(
 async fn a_session_of_the_release_before_is_listed(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let session = fixture.log_in("ada@example.com", PASSWORD).await.unwrap();
     let old = new_id();
-    world
+    fixture
         .execute(&format!(
             "INSERT INTO session (session_id, user_id, expires_at_ms) VALUES ('{old}', '{}', {})",
             user.user_id,
@@ -289,12 +300,12 @@ async fn a_session_of_the_release_before_is_listed(
         ))
         .await;
     let token = session.tokens.unwrap().access_token;
-    let listed = list(&world, &token, 0).await.unwrap().sessions;
+    let listed = list(&fixture, &token, 0).await.unwrap().sessions;
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[0].session_id, old);
     assert_eq!(
         (listed[0].create_time, listed[0].client_address.as_str()),
         (None, "")
     );
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -11,8 +11,8 @@ use tonic::Code;
 
 use crate::bench::{Bench, by, from};
 use crate::codes;
+use crate::fixture::Fixture;
 use crate::samples::{PASSWORD, ada, bob};
-use crate::world::World;
 
 fn with(code: &str) -> VerifyEmailRequest {
     VerifyEmailRequest {
@@ -26,27 +26,27 @@ fn with(code: &str) -> VerifyEmailRequest {
 async fn the_code_of_the_mail_verifies_the_address_once(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
     assert!(!user.email_verified);
-    let code = world.verification_code(&user.user_id).await;
+    let code = fixture.verification_code(&user.user_id).await;
     let written = code.to_lowercase().replace('-', " ");
-    let answer = world.client().verify_email(with(&written)).await.unwrap();
+    let answer = fixture.client().verify_email(with(&written)).await.unwrap();
     let verified = answer.into_inner().user.unwrap();
     assert!(verified.email_verified);
     assert_eq!(verified.etag, "\"2\"");
-    let outbox = world.outbox().await;
+    let outbox = fixture.outbox().await;
     assert_eq!((outbox.len(), outbox[1].version), (2, 2));
     assert_eq!(outbox[1].decode::<UserUpdated>().user_id, user.user_id);
 
     for code in [code.as_str(), "00000-00000-00000-00000-00000", "no code"] {
-        let refused = world.client().verify_email(with(code)).await.unwrap_err();
+        let refused = fixture.client().verify_email(with(code)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert_eq!(reason(&refused), "CODE_INVALID");
     }
-    let refused = world.client().verify_email(with("")).await.unwrap_err();
+    let refused = fixture.client().verify_email(with("")).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["code"]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -54,11 +54,11 @@ async fn the_code_of_the_mail_verifies_the_address_once(
 async fn neither_the_event_nor_the_database_holds_a_code(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store).await;
-    let user = world.create(ada()).await.unwrap();
-    let code = world.verification_code(&user.user_id).await;
+    let fixture = Fixture::new(store).await;
+    let user = fixture.create(ada()).await.unwrap();
+    let code = fixture.verification_code(&user.user_id).await;
     let plain = code.replace('-', "");
-    for promised in testkit::outbox(&world.db).await {
+    for promised in testkit::outbox(&fixture.db).await {
         for form in [code.as_bytes(), plain.as_bytes()] {
             let holds = promised
                 .payload
@@ -68,11 +68,11 @@ async fn neither_the_event_nor_the_database_holds_a_code(
         }
     }
     let kept = format!("SELECT count(*) FROM mail_code WHERE code_digest IN ('{plain}', '{code}')");
-    assert_eq!(world.count(&kept).await, 0);
-    let events = codes::all::<EmailVerificationRequested>(&world.db).await;
+    assert_eq!(fixture.count(&kept).await, 0);
+    let events = codes::all::<EmailVerificationRequested>(&fixture.db).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].email, "ada@example.com");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]

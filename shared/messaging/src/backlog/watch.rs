@@ -20,10 +20,10 @@ pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM angarium_outbox
 
 impl Backlog {
     pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
-        let mut due = store.due(SIGNAL, question(budget));
+        let mut wakeup = store.wakeup(SIGNAL, question(budget));
         let mut count = Count::default();
         while !stop.is_cancelled() {
-            let left = due.ask().await;
+            let left = wakeup.ask().await;
             let pause = match left {
                 Ok(Some(Duration::ZERO)) => {
                     // The database is unavailable for commands as well, which report it.
@@ -38,7 +38,7 @@ impl Backlog {
                 }
                 Err(_) => Some(INTERVAL),
             };
-            let _ = stop.run_until_cancelled(due.sleep(pause)).await;
+            let _ = stop.run_until_cancelled(wakeup.sleep(pause)).await;
         }
     }
 }

@@ -69,11 +69,11 @@ impl Comparing {
     }
 
     async fn compare(&self, store: &Store, stop: &CancellationToken) {
-        let mut due = store.due(SIGNAL, due_in_ms(self.consumer));
+        let mut wakeup = store.wakeup(SIGNAL, due_in_ms(self.consumer));
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
             let compared = async {
-                let known = due.ask().await?;
+                let known = wakeup.ask().await?;
                 if known == Some(Duration::ZERO) {
                     self.compare_some(store).await?;
                     return Ok(Some(PAUSE));
@@ -83,7 +83,7 @@ impl Comparing {
             match compared.await {
                 Ok(known) => {
                     reconnect.reset();
-                    let _ = stop.run_until_cancelled(due.sleep(known)).await;
+                    let _ = stop.run_until_cancelled(wakeup.sleep(known)).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "missing events cannot be compared now");

@@ -48,11 +48,11 @@ impl Checkpoints {
         store: &Store,
         publisher: &dyn Publisher,
     ) -> Infallible {
-        let mut due = store.due(SIGNAL, taking::due_in_ms(&self.listing.pace));
+        let mut wakeup = store.wakeup(SIGNAL, taking::due_in_ms(&self.listing.pace));
         loop {
             let published = self.publish_due(store, publisher).await;
             let known = match published {
-                Ok(()) => due.ask().await.map_err(CheckpointError::from),
+                Ok(()) => wakeup.ask().await.map_err(CheckpointError::from),
                 Err(error) => Err(error),
             };
             let pause = match known {
@@ -64,7 +64,7 @@ impl Checkpoints {
                     Some(PAUSE)
                 }
             };
-            due.sleep(pause).await;
+            wakeup.sleep(pause).await;
         }
     }
 

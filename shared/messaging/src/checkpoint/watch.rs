@@ -61,9 +61,9 @@ impl Completeness {
     }
 
     pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
-        let mut due = store.due(SIGNAL, question(&self.consumer));
+        let mut wakeup = store.wakeup(SIGNAL, question(&self.consumer));
         while !stop.is_cancelled() {
-            let known = due.ask().await;
+            let known = wakeup.ask().await;
             let pause = match known {
                 Ok(known) => {
                     let complete = known != Some(Duration::ZERO);
@@ -74,7 +74,7 @@ impl Completeness {
                 // Other health names report the database.
                 Err(_) => Some(INTERVAL),
             };
-            let _ = stop.run_until_cancelled(due.sleep(pause)).await;
+            let _ = stop.run_until_cancelled(wakeup.sleep(pause)).await;
         }
     }
 }

@@ -43,21 +43,21 @@ impl Pipeline {
                 Outcome::Duplicate
             }
         };
-        let is_written = match step.item.due {
+        let is_written = match step.item.leased {
             None => self.park_arrived(transaction, step).await?,
-            Some(due) => match &step.action {
-                Action::HoldUnknown(left) => held::await_type(transaction, due, *left).await?,
-                Action::WaitAgain => held::park(transaction, due, Held::Waiting).await?,
-                Action::PassOver(Passing::Now) => held::pass_over(transaction, due).await?,
+            Some(leased) => match &step.action {
+                Action::HoldUnknown(left) => held::await_type(transaction, leased, *left).await?,
+                Action::WaitAgain => held::park(transaction, leased, Held::Waiting).await?,
+                Action::PassOver(Passing::Now) => held::pass_over(transaction, leased).await?,
                 Action::PassOver(Passing::In(left)) => {
-                    held::leave(transaction, due, Some(millis(*left))).await?
+                    held::leave(transaction, leased, Some(millis(*left))).await?
                 }
                 Action::PassOver(Passing::AfterAnEarlierOne) => {
-                    held::leave(transaction, due, None).await?
+                    held::leave(transaction, leased, None).await?
                 }
                 Action::GiveUp => {
                     let cause = outcome.cause().unwrap_or_default();
-                    held::fail(transaction, due, Held::Dead, cause, None).await?
+                    held::fail(transaction, leased, Held::Dead, cause, None).await?
                 }
                 _ => false,
             },
@@ -94,8 +94,8 @@ impl Pipeline {
         transaction: &Transaction,
         item: Item<'_>,
     ) -> Result<bool, DbErr> {
-        match item.due {
-            Some(due) => held::park(transaction, due, Held::Skipped).await,
+        match item.leased {
+            Some(leased) => held::park(transaction, leased, Held::Skipped).await,
             None => Ok(false),
         }
     }
@@ -170,8 +170,8 @@ impl Pipeline {
     ) -> Result<Outcome, DbErr> {
         let policy = self.policy(item.message);
         let longest_each = policy.longest_delay.saturating_add(self.handler_time_out);
-        let failing_for = item.due.map_or(Duration::ZERO, |due| {
-            failing_for(due.failing_for_ms, due.attempts, longest_each)
+        let failing_for = item.leased.map_or(Duration::ZERO, |leased| {
+            failing_for(leased.failing_for_ms, leased.attempts, longest_each)
         });
         let random = fastrand::f64();
         let (outcome, held, due_in_ms) =
@@ -185,14 +185,14 @@ impl Pipeline {
                 }
             };
         let cause = outcome.cause().unwrap_or_default();
-        let Some(due) = item.due else {
+        let Some(leased) = item.leased else {
             let event_id = item.event_id();
             let envelope = Envelope::from_message(item.message).ok();
             let entry = self.entry(&event_id, envelope.as_ref(), item.message);
             inbox::fail(transaction, &entry, held, cause, due_in_ms).await?;
             return Ok(outcome);
         };
-        match held::fail(transaction, due, held, cause, due_in_ms).await? {
+        match held::fail(transaction, leased, held, cause, due_in_ms).await? {
             true => Ok(outcome),
             false => Ok(Outcome::Duplicate),
         }
@@ -237,9 +237,9 @@ impl Pipeline {
 }
 
 fn never_ended(item: &Item<'_>) -> Option<String> {
-    let due = item.due?;
-    let times = due.never_ended;
-    let before = due.cause.as_deref().unwrap_or("no other failure");
+    let leased = item.leased?;
+    let times = leased.never_ended;
+    let before = leased.cause.as_deref().unwrap_or("no other failure");
     Some(format!(
         "{times} attempts in a row did not end, because the process ended ({before})"
     ))

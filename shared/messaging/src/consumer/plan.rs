@@ -13,7 +13,7 @@ use super::outcome::Failure;
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
 use crate::inbox::positions::{self, Aggregate, Moved};
-use crate::inbox::{self, Due, Handled, Held, held};
+use crate::inbox::{self, Handled, Held, RetryLease, held};
 use crate::retry::millis;
 use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
@@ -81,19 +81,19 @@ impl Pipeline {
         for read in read {
             let (item, aggregate) = (read.item, read.order.as_ref());
             let aggregate = aggregate.map(|(aggregate, _)| aggregate.clone());
-            let action = match item.due {
+            let action = match item.leased {
                 None => self.on_arrival(read, &mut progress),
-                Some(due) => {
+                Some(leased) => {
                     let turn = progress.turn(read.order.as_ref());
                     // A late event moves no position: the decisions about later ones in the group would be wrong.
-                    let is_late = turn == Turn::Past && due.repaired;
-                    let jumps = turn == Turn::Later && is_state(due);
+                    let is_late = turn == Turn::Past && leased.repaired;
+                    let jumps = turn == Turn::Later && is_state(leased);
                     if (turn == Turn::Unknown || is_late || jumps) && !is_alone {
                         return Err(Failure::Apart);
                     }
                     let asks = turn == Turn::Unknown || jumps;
                     let lowest = asks && self.is_lowest(transaction, &read).await?;
-                    self.on_release(due, read, turn, lowest, &mut progress)?
+                    self.on_release(leased, read, turn, lowest, &mut progress)?
                 }
             };
             steps.push(Step {
@@ -116,7 +116,7 @@ impl Pipeline {
             Err(_) => Ok(None),
         };
         // An event that cannot be ordered can still be discarded.
-        let is_discarded = item.due.is_some_and(|due| due.discarded);
+        let is_discarded = item.leased.is_some_and(|leased| leased.discarded);
         Ok(Read {
             item,
             envelope: envelope.map_err(|error| undecodable(&error)),
@@ -178,32 +178,32 @@ impl Pipeline {
 
     fn on_release(
         &self,
-        due: &Due,
+        leased: &RetryLease,
         read: Read<'_>,
         turn: Turn,
         is_lowest: bool,
         progress: &mut Progress,
     ) -> Result<Action, Failure> {
-        if due.discarded {
-            let here_for = Duration::from_millis(u64::try_from(due.here_for_ms).unwrap_or(0));
+        if leased.discarded {
+            let here_for = Duration::from_millis(u64::try_from(leased.here_for_ms).unwrap_or(0));
             let passing = decide::discarded(turn, is_lowest, here_for, self.baseline_wait);
             if passing == Passing::Now {
                 progress.passes(read.order);
             }
             return Ok(Action::PassOver(passing));
         }
-        if due.never_ended >= self.policy(&due.message).attempts {
+        if leased.never_ended >= self.policy(&leased.message).attempts {
             return Ok(Action::GiveUp);
         }
         let envelope = read.envelope.map_err(HandlerError::reject)?;
-        let known = self.known(&envelope, due.unknown_left_ms);
-        let wanted = due.replayed || due.repaired;
-        let decided = decide::released(turn, is_lowest, wanted, is_state(due), known);
+        let known = self.known(&envelope, leased.unknown_left_ms);
+        let wanted = leased.replayed || leased.repaired;
+        let decided = decide::released(turn, is_lowest, wanted, is_state(leased), known);
         let delivered = Delivered {
             envelope,
             attempt: read.item.attempt(),
-            late: turn == Turn::Past && due.repaired,
-            now_ms: due.now_ms,
+            late: turn == Turn::Past && leased.repaired,
+            now_ms: leased.now_ms,
         };
         let action = match decided {
             Release::Handle => Action::Handle(delivered),
@@ -244,18 +244,18 @@ impl Pipeline {
         steps: &mut [Step<'_>],
     ) -> Result<(), Failure> {
         let is_alone = steps.len() == 1;
-        let (mut arrived, mut due) = (Vec::new(), Vec::new());
+        let (mut arrived, mut leased) = (Vec::new(), Vec::new());
         for step in &*steps {
-            match (&step.action, step.item.due) {
+            match (&step.action, step.item.leased) {
                 (Action::Handle(delivered), None) => arrived.push(Handled {
                     envelope: &delivered.envelope,
                     aggregate_type: aggregate_type(&step.item.message.routing_key),
                 }),
-                (Action::Handle(_) | Action::Begin(_), Some(one)) => due.push(one),
+                (Action::Handle(_) | Action::Begin(_), Some(one)) => leased.push(one),
                 _ => {}
             }
         }
-        if !held::settle_all(transaction, &due).await? {
+        if !held::settle_all(transaction, &leased).await? {
             if !is_alone {
                 return Err(Failure::Apart);
             }
@@ -265,15 +265,15 @@ impl Pipeline {
             return Ok(());
         }
         for step in &*steps {
-            if let (Action::Handle(delivered), Some(due)) = (&step.action, step.item.due)
+            if let (Action::Handle(delivered), Some(leased)) = (&step.action, step.item.leased)
                 && delivered.late
             {
-                held::mark_late(transaction, due).await?;
+                held::mark_late(transaction, leased).await?;
             }
         }
         let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
         for step in steps {
-            let (Action::Handle(delivered), None) = (&mut step.action, step.item.due) else {
+            let (Action::Handle(delivered), None) = (&mut step.action, step.item.leased) else {
                 continue;
             };
             if let Some(now_ms) = came.remove(&delivered.envelope.id) {
@@ -291,8 +291,8 @@ impl Pipeline {
 }
 
 /// A message from the broker is an event, not a state.
-fn is_state(due: &Due) -> bool {
-    due.repaired && due.message.is_state()
+fn is_state(leased: &RetryLease) -> bool {
+    leased.repaired && leased.message.is_state()
 }
 
 pub(super) fn undecodable(error: &impl std::fmt::Display) -> String {

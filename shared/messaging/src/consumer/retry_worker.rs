@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{next_most, turn};
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use crate::due::{Due as DueTimes, Work};
-use crate::inbox::{self, Due, held};
+use crate::inbox::{self, RetryLease, held};
 use crate::store::Store;
+use crate::wakeup::{Wakeup, Work};
 
 const MARGIN: Duration = Duration::from_secs(5);
 /// While another replica takes the due events.
@@ -34,7 +34,7 @@ pub(super) struct RetryWorker {
 }
 
 struct Attempted {
-    again: Vec<Due>,
+    again: Vec<RetryLease>,
     /// `None` for a single event.
     together: Option<(bool, Duration)>,
 }
@@ -42,7 +42,7 @@ struct Attempted {
 struct Hands {
     worker: RetryWorker,
     /// They could not share a transaction, or the database was unavailable. This is the same attempt.
-    again: Vec<Due>,
+    again: Vec<RetryLease>,
     together: usize,
     /// There was no room for all due events.
     more: bool,
@@ -65,11 +65,11 @@ impl RetryWorker {
         let (consumer, unknown_wait) = (pipeline.consumer(), pipeline.unknown_wait);
         let waits = pipeline.baseline_wait.max(unknown_wait);
         let longest = lease.max(pipeline.retry.longest_delay).max(waits);
-        let due = held::bound(consumer, longest, lease);
+        let retries = held::bound(consumer, longest, lease);
         let unknown = held::bound_of_unknown(consumer, unknown_wait);
         let keeping = async {
             tokio::join!(
-                due.keep(self.store.clone(), stop.clone()),
+                retries.keep(self.store.clone(), stop.clone()),
                 unknown.keep(self.store.clone(), stop.clone()),
             )
         };
@@ -83,14 +83,14 @@ impl RetryWorker {
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
-        let due = self.store.due(inbox::SIGNAL, question);
+        let wakeup = self.store.wakeup(inbox::SIGNAL, question);
         let hands = Hands::new(self.clone());
-        due.run_reported(self.store.waits(), hands, stop).await;
+        wakeup.run_reported(self.store.waits(), hands, stop).await;
     }
 
-    async fn attempt(self, taken: Vec<Due>) -> Attempted {
-        if let [due] = &taken[..] {
-            let failed = !self.attempt_alone(due).await;
+    async fn attempt(self, taken: Vec<RetryLease>) -> Attempted {
+        if let [leased] = &taken[..] {
+            let failed = !self.attempt_alone(leased).await;
             return Attempted {
                 again: if failed { taken } else { Vec::new() },
                 together: None,
@@ -105,15 +105,15 @@ impl RetryWorker {
         }
     }
 
-    async fn attempt_alone(&self, due: &Due) -> bool {
+    async fn attempt_alone(&self, leased: &RetryLease) -> bool {
         let Err(error) = self
             .pipeline
-            .alone(&self.store, Item::held(due), Duration::MAX)
+            .alone(&self.store, Item::held(leased), Duration::MAX)
             .await
         else {
             return true;
         };
-        tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");
+        tracing::warn!(%error, event.id = leased.event_id, "a held event waits for the database");
         // The same failure, such as a conflict of transactions, may repeat immediately.
         tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
         false
@@ -132,7 +132,7 @@ impl Hands {
         }
     }
 
-    fn take(&self, tasks: &mut JoinSet<Attempted>, taken: Vec<Due>) {
+    fn take(&self, tasks: &mut JoinSet<Attempted>, taken: Vec<RetryLease>) {
         if !taken.is_empty() {
             tasks.spawn(self.worker.clone().attempt(taken));
         }
@@ -145,7 +145,7 @@ impl Work for Hands {
 
     async fn take_up(
         &mut self,
-        due: &DueTimes,
+        wakeup: &Wakeup,
         tasks: &mut JoinSet<Attempted>,
     ) -> Result<Option<Duration>, DbErr> {
         let (store, pipeline) = (self.worker.store.clone(), Arc::clone(&self.worker.pipeline));
@@ -164,7 +164,7 @@ impl Work for Hands {
                 return Ok(None);
             }
             if !self.more {
-                let known = due.ask().await?;
+                let known = wakeup.ask().await?;
                 if known != Some(Duration::ZERO) {
                     return Ok(known);
                 }
@@ -181,7 +181,7 @@ impl Work for Hands {
             let limit = self.together * room;
             let mut taken = held::take_up(&store, consumer, false, limit, lease).await?;
             self.more = taken.len() == limit;
-            taken.sort_by_cached_key(|due| turn(&due.message));
+            taken.sort_by_cached_key(|leased| turn(&leased.message));
             if taken.is_empty() || self.adopts_at <= Instant::now() {
                 self.adopts_at = Instant::now() + ADOPTING;
                 let known = pipeline.subscriptions.known_types();

@@ -7,42 +7,45 @@ use event::Message;
 
 use super::decide::Passing;
 use crate::inbox::positions::{Aggregate, Moved};
-use crate::inbox::{Due, Held};
+use crate::inbox::{Held, RetryLease};
 use crate::subscription::Delivered;
 
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) message: &'a Message,
-    pub(super) due: Option<&'a Due>,
+    pub(super) leased: Option<&'a RetryLease>,
 }
 
 impl<'a> Item<'a> {
     pub(super) fn arrived(message: &'a Message) -> Self {
-        Self { message, due: None }
+        Self {
+            message,
+            leased: None,
+        }
     }
 
-    pub(super) fn held(due: &'a Due) -> Self {
+    pub(super) fn held(leased: &'a RetryLease) -> Self {
         Self {
-            message: &due.message,
-            due: Some(due),
+            message: &leased.message,
+            leased: Some(leased),
         }
     }
 
     pub(super) fn event_id(&self) -> String {
-        match self.due {
-            Some(due) => due.event_id.clone(),
+        match self.leased {
+            Some(leased) => leased.event_id.clone(),
             None => event::event_id(self.message).to_string(),
         }
     }
 
     pub(super) fn attempt(&self) -> u32 {
-        self.due.map_or(0, |due| due.attempts) + 1
+        self.leased.map_or(0, |leased| leased.attempts) + 1
     }
 
     /// An operator has decided about it, or an attempt never ended.
     pub(super) fn is_special(&self) -> bool {
-        self.due
-            .is_some_and(|due| due.discarded || due.replayed || due.never_ended > 0)
+        self.leased
+            .is_some_and(|leased| leased.discarded || leased.replayed || leased.never_ended > 0)
     }
 }
 

@@ -115,7 +115,7 @@ impl Pipeline {
                     }
                     taken => taken?,
                 };
-                if outcome == Outcome::Duplicate && step.item.due.is_some() {
+                if outcome == Outcome::Duplicate && step.item.leased.is_some() {
                     // Another replica has it: later events need new decisions.
                     return Err(Failure::Apart);
                 }
@@ -257,7 +257,7 @@ fn given_of<'a>(step: &'a Step<'_>, span: Span) -> Option<Given<'a>> {
     else {
         return None;
     };
-    if step.item.due.is_none() {
+    if step.item.leased.is_none() {
         super::observe::note_queue_wait(&span, step.item.message, delivered.now_ms);
     }
     Some(Given {

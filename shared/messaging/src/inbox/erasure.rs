@@ -71,7 +71,7 @@ pub async fn erase_late(transaction: &Transaction, personal: &PersonalData) -> R
     attribute(transaction, LATE, personal).await
 }
 
-/// The query for [`Store::due`](crate::Store::due) that finds dead letters for [`erase_late`].
+/// The query for [`Store::wakeup`](crate::Store::wakeup) that finds dead letters for [`erase_late`].
 pub fn late_due_in_ms(personal: &PersonalData) -> String {
     let types: Vec<String> = personal.types.iter().map(|name| sql::text(name)).collect();
     format!(

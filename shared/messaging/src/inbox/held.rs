@@ -20,7 +20,7 @@ pub(super) use taking::{SUSPECT, taking_up};
 pub(crate) use taking::{adopt, has_suspect, keep, take_up};
 
 #[derive(Clone)]
-pub(crate) struct Due {
+pub(crate) struct RetryLease {
     pub(crate) consumer: String,
     pub(crate) event_id: String,
     /// By the database's clock. In the row it identifies the holder.
@@ -91,10 +91,10 @@ const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";
 
-fn ours(due: &Due) -> [Value; 3] {
+fn ours(leased: &RetryLease) -> [Value; 3] {
     [
-        due.consumer.as_str().into(),
-        due.event_id.as_str().into(),
-        due.lease_ends_ms.into(),
+        leased.consumer.as_str().into(),
+        leased.event_id.as_str().into(),
+        leased.lease_ends_ms.into(),
     ]
 }

@@ -11,7 +11,7 @@ use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::settling::Outcome;
+use super::confirms::Outcome;
 use super::state::Relay;
 use crate::outbox::Pending;
 use crate::telemetry::{self, DESTINATION, Instruments, System};

@@ -10,12 +10,12 @@ use super::standing::Standing;
 use super::wake::Others;
 use crate::checkpoint::{Checkpoints, Listing};
 use crate::connected::{Connections, Link};
-use crate::due::Due;
 use crate::outbox::{self, Aggregate};
 use crate::store::Store;
 use crate::telemetry::{Instruments, System};
 use crate::timer::Timers;
 use crate::transport::Transport;
+use crate::wakeup::Wakeup;
 
 /// The publisher of one service's outbox.
 pub struct Relay {
@@ -34,7 +34,7 @@ pub struct Relay {
 /// Confirmed rows must be marked, not published again.
 pub(super) struct Progress {
     pub(super) lease: Lease,
-    pub(super) due: Due,
+    pub(super) wakeup: Wakeup,
     pub(super) timers: Timers,
     pub(super) confirmed: Confirmed,
 }

@@ -6,11 +6,11 @@ use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::settling::{Outcome, next_outcomes};
+use super::confirms::{Outcome, next_outcomes};
 use super::state::{Progress, Relay};
 use super::wake;
-use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
+use crate::wakeup::Woken;
 
 impl Relay {
     /// Without the lease, until the other relay's lease ends; it is notified of commits in this process.
@@ -33,7 +33,7 @@ impl Relay {
             let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()));
             let known = left.into_iter().chain(progress.timers.due_in()).min();
             tokio::select! {
-                woken = progress.due.sleep(known) => match (woken, standby) {
+                woken = progress.wakeup.sleep(known) => match (woken, standby) {
                     (Woken::Committed, Some(_)) => wake::notify(&self.store).await?,
                     (Woken::Found, Some(_)) => {}
                     (Woken::Found, None) => {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::effects::{QUEUE, change, execute};
 use crate::events::{Changed, Failure, Renamed, id, message, message_in};
+use crate::fixture::Fixture;
 use crate::trace::tracing_to_memory;
-use crate::world::World;
 
 pub(crate) async fn change_all(
     transaction: &Transaction,
@@ -58,8 +58,8 @@ pub(crate) fn in_order_in_batches() -> Subscriptions {
     Subscriptions::new(QUEUE).in_order_batch::<Changed>(change_all)
 }
 
-async fn together(world: &World) -> Vec<usize> {
-    let rows = world.rows("SELECT note FROM effect", []).await;
+async fn together(fixture: &Fixture) -> Vec<usize> {
+    let rows = fixture.rows("SELECT note FROM effect", []).await;
     let note = |row: &sea_orm::QueryResult| row.try_get::<String>("", "note").unwrap();
     rows.iter().map(|row| note(row).parse().unwrap()).collect()
 }
@@ -71,20 +71,20 @@ async fn events_that_arrived_together_share_a_call(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
     #[values(each_in_batches, in_order_in_batches)] subscriptions: fn() -> Subscriptions,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let events: Vec<_> = (1..=20)
         .map(|version| message(&Changed::of("a"), version))
         .collect();
-    world.send(&subscriptions(), &events).await;
-    world.run_consumer(subscriptions());
+    fixture.send(&subscriptions(), &events).await;
+    fixture.run_consumer(subscriptions());
     let versions: Vec<i64> = (1..=20).collect();
     eventually_is("all had their effect", versions, async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    let most = together(&world).await.into_iter().max();
+    let most = together(&fixture).await.into_iter().max();
     assert!(most > Some(1), "{most:?} in one call");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -92,26 +92,26 @@ async fn events_that_arrived_together_share_a_call(
 async fn one_that_fails_costs_its_neighbours_no_attempt(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut events: Vec<_> = ["a", "b", "c", "d"]
         .map(|account| message(&Changed::of(account), 1))
         .into();
     let bad = message(&Changed::failing("bad", 9, Failure::Reject), 1);
     let late = message(&Changed::failing("late", 2, Failure::Retry), 1);
     events.extend([bad.clone(), late.clone()]);
-    world.send(&each_in_batches(), &events).await;
-    world.run_consumer(each_in_batches());
+    fixture.send(&each_in_batches(), &events).await;
+    fixture.run_consumer(each_in_batches());
     for event in events.iter().filter(|event| id(event) != id(&bad)) {
         let attempts = if id(event) == id(&late) { 2 } else { 0 };
-        let done = world.becomes(&id(event), "done").await;
+        let done = fixture.becomes(&id(event), "done").await;
         assert_eq!(done.attempts, attempts, "failed attempts at {done:?}");
     }
-    world.becomes(&id(&bad), "dead").await;
-    let mut accounts: Vec<_> = world.effects().await.into_iter().collect();
+    fixture.becomes(&id(&bad), "dead").await;
+    let mut accounts: Vec<_> = fixture.effects().await.into_iter().collect();
     accounts.sort_by(|one, other| one.account.cmp(&other.account));
     let accounts: Vec<_> = accounts.iter().map(|effect| &effect.account[..]).collect();
     assert_eq!(accounts, ["a", "b", "c", "d", "late"]);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -127,7 +127,7 @@ async fn an_accounts_events_of_two_types_keep_their_order(
         change(transaction, Changed::of(&event.account), delivered).await
     }
     let subscriptions = || in_order_in_batches().in_order::<Renamed>(renamed);
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let accounts = ["a", "b"];
     let mut events = Vec::new();
     for version in 1..=12 {
@@ -136,22 +136,22 @@ async fn an_accounts_events_of_two_types_keep_their_order(
             _ => message(&Changed::of(account), version),
         }));
     }
-    world.send(&subscriptions(), &events).await;
-    world.run_consumer(subscriptions());
+    fixture.send(&subscriptions(), &events).await;
+    fixture.run_consumer(subscriptions());
     for account in accounts {
         let versions: Vec<i64> = (1..=12).collect();
         eventually_is("all had their effect in order", versions, async || {
-            world.versions(account).await
+            fixture.versions(account).await
         })
         .await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn each_event_of_a_batch_stays_in_its_own_trace() {
     let (_spans, _tracing) = tracing_to_memory();
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let (mut events, mut traces) = (Vec::new(), Vec::new());
     for version in 1..=8 {
         let header = format!("00-{:032x}-00000000000000a1-01", Uuid::now_v7().as_u128());
@@ -159,14 +159,14 @@ async fn each_event_of_a_batch_stays_in_its_own_trace() {
         traces.push(trace.trace_id().unwrap().to_owned());
         events.push(message_in(&Changed::of("a"), version, trace));
     }
-    world.send(&each_in_batches(), &events).await;
-    world.run_consumer(each_in_batches());
+    fixture.send(&each_in_batches(), &events).await;
+    fixture.run_consumer(each_in_batches());
     eventually_is("each effect is in its event's trace", traces, async || {
-        let mut effects = world.effects().await;
+        let mut effects = fixture.effects().await;
         effects.sort_by_key(|effect| effect.version);
         effects.into_iter().map(|effect| effect.trace_id).collect()
     })
     .await;
-    assert!(together(&world).await.into_iter().max() > Some(1));
-    world.stop().await;
+    assert!(together(&fixture).await.into_iter().max() > Some(1));
+    fixture.stop().await;
 }

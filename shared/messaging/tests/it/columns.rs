@@ -7,7 +7,7 @@ use testkit::{BrokerKind, StoreKind};
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -23,16 +23,16 @@ fn traced(event: &Changed) -> Message {
 async fn an_event_is_found_by_its_correlation_id_also_once_it_is_done(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let done = traced(&Changed::of("a"));
     let dead = traced(&Changed::failing("b", 99, Failure::Reject));
-    world.send(&each_on_its_own(), [&done, &dead]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&done), "done").await;
-    world.becomes(&id(&dead), "dead").await;
+    fixture.send(&each_on_its_own(), [&done, &dead]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&done), "done").await;
+    fixture.becomes(&id(&dead), "dead").await;
     let correlation_id = done.correlation_id.clone().unwrap();
     let found = "SELECT state, source, trace_id FROM angarium_inbox WHERE correlation_id = $1 ORDER BY state DESC";
-    let rows = world.rows(found, [correlation_id.into()]).await;
+    let rows = fixture.rows(found, [correlation_id.into()]).await;
     let found: Vec<[String; 3]> = rows
         .iter()
         .map(|row| ["state", "source", "trace_id"].map(|name| row.try_get("", name).unwrap()))
@@ -42,7 +42,7 @@ async fn an_event_is_found_by_its_correlation_id_also_once_it_is_done(
         found,
         [["done", source, TRACE_ID], ["dead", source, TRACE_ID]]
     );
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -50,17 +50,17 @@ async fn an_event_is_found_by_its_correlation_id_also_once_it_is_done(
 async fn equal_failures_share_a_fingerprint_and_replays_are_counted(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let alike =
         ["a", "b"].map(|account| message(&Changed::failing(account, 99, Failure::Reject), 1));
     let other = message(&Changed::failing("c", 99, Failure::Panic), 1);
-    world.send(&each_on_its_own(), &alike).await;
-    world.send(&each_on_its_own(), [&other]).await;
-    world.run_consumer(each_on_its_own());
+    fixture.send(&each_on_its_own(), &alike).await;
+    fixture.send(&each_on_its_own(), [&other]).await;
+    fixture.run_consumer(each_on_its_own());
     for message in alike.iter().chain([&other]) {
-        world.becomes(&id(message), "dead").await;
+        fixture.becomes(&id(message), "dead").await;
     }
-    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    let letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     let fingerprint = async |message| {
         let letter = letters.find(&id(message)).await.unwrap().unwrap();
         letter.fingerprint.unwrap()
@@ -71,9 +71,9 @@ async fn equal_failures_share_a_fingerprint_and_replays_are_counted(
 
     let replayed = letters.replay(&id(&alike[0]), "ada", "again").await;
     assert!(replayed.unwrap());
-    world.becomes(&id(&alike[0]), "dead").await;
+    fixture.becomes(&id(&alike[0]), "dead").await;
     let letter = letters.find(&id(&alike[0])).await.unwrap().unwrap();
     assert_eq!(letter.replays, 1);
     assert_eq!(letter.fingerprint, Some(first));
-    world.stop().await;
+    fixture.stop().await;
 }

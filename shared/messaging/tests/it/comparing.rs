@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
+use crate::fixture::Fixture;
 use crate::log::Log;
-use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn warnings(broker: BrokerKind, outbox: Duration) -> Vec<String> {
     let (_statements, _listening) = Statements::listen();
     let (log, _logging) = Log::listen();
-    let mut world = World::new(StoreKind::Sqlite, broker).await;
-    world.look_soon();
+    let mut fixture = Fixture::new(StoreKind::Sqlite, broker).await;
+    fixture.look_soon();
     let participant = Participant {
         service: "test",
         exchanges: &[EXCHANGE],
         subscriptions: Some(each_on_its_own()),
     };
-    let broker = world.broker.of_services([&participant.topology()]);
+    let broker = fixture.broker.of_services([&participant.topology()]);
     let config = EngineConfig {
         retention: Retention {
             outbox,
@@ -33,16 +33,16 @@ async fn warnings(broker: BrokerKind, outbox: Duration) -> Vec<String> {
         },
         ..EngineConfig::default()
     };
-    let engine = Engine::new(&world.store, &broker, participant, config);
+    let engine = Engine::new(&fixture.store, &broker, participant, config);
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
     for version in 1..=3 {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
     eventually("they are handled", async || {
-        let handled = world.handled().await;
+        let handled = fixture.handled().await;
         (handled.len() == 3).then_some(()).ok_or(handled)
     })
     .await;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 /// Three polls and a moment.
 const WATCHED: Duration = Duration::from_secs(16);
@@ -24,22 +24,27 @@ fn is_of_checkpoint(statement: &str) -> bool {
 #[tokio::test]
 async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
     let (statements, _listening) = Statements::listen();
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     // The poll interval of production.
-    world.store = Store::new(world.store.connection().clone());
+    fixture.store = Store::new(fixture.store.connection().clone());
     let participant = Participant {
         service: "test",
         exchanges: &[EXCHANGE, "echo_events"],
         subscriptions: Some(each_on_its_own()),
     };
-    let broker = world.broker.of_services([&participant.topology()]);
-    let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+    let broker = fixture.broker.of_services([&participant.topology()]);
+    let engine = Engine::new(
+        &fixture.store,
+        &broker,
+        participant,
+        EngineConfig::default(),
+    );
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
-    let event = world.commit(&Changed::of("a"), 1).await;
-    world.becomes(&event.to_string(), "done").await;
+    let event = fixture.commit(&Changed::of("a"), 1).await;
+    fixture.becomes(&event.to_string(), "done").await;
     eventually("what was to be done is done", async || {
         let recent = statements.since(Instant::now() - Duration::from_secs(3));
         let recent: Vec<_> = recent
@@ -66,15 +71,15 @@ async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
 async fn many_events_are_read_and_marked_together() {
     const EVENTS: usize = 200;
     let (statements, _listening) = Statements::listen();
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let transport = world.transport(&each_on_its_own());
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let transport = fixture.transport(&each_on_its_own());
     transport.declare().await.unwrap();
     for account in 0..EVENTS {
-        world.commit(&Changed::of(&account.to_string()), 1).await;
+        fixture.commit(&Changed::of(&account.to_string()), 1).await;
     }
     let begun = Instant::now();
-    world.run_relay(transport);
-    world.all_is_published().await;
+    fixture.run_relay(transport);
+    fixture.all_is_published().await;
     let asked = statements.since(begun);
     let marked = asked.iter().filter(|one| one.contains("WITH lease"));
     let marked = marked.count();
@@ -82,38 +87,43 @@ async fn many_events_are_read_and_marked_together() {
     let looks = asked.iter().filter(|one| one.contains("WITH ready"));
     let looks = looks.count();
     assert!((1..=EVENTS / 4).contains(&looks), "{asked:?}");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn checkpoints_cost_at_most_two_per_cent() {
     const EVENTS: usize = 1000;
     let (statements, _listening) = Statements::listen();
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    world.store = Store::new(world.store.connection().clone());
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    fixture.store = Store::new(fixture.store.connection().clone());
     let participant = Participant {
         service: "test",
         exchanges: &[EXCHANGE],
         subscriptions: Some(each_on_its_own()),
     };
-    let broker = world.broker.of_services([&participant.topology()]);
-    let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+    let broker = fixture.broker.of_services([&participant.topology()]);
+    let engine = Engine::new(
+        &fixture.store,
+        &broker,
+        participant,
+        EngineConfig::default(),
+    );
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     let begun = Instant::now();
     running.spawn(engine.run(stop.clone(), committed.clone()));
     for account in 0..EVENTS {
-        world.commit(&Changed::of(&account.to_string()), 1).await;
+        fixture.commit(&Changed::of(&account.to_string()), 1).await;
     }
     eventually("all are handled", async || {
-        let handled = world.handled().await.len();
+        let handled = fixture.handled().await.len();
         (handled == EVENTS).then_some(()).ok_or(handled)
     })
     .await;
     eventually("their checkpoint is followed", async || {
         let listed = "SELECT coalesce(max(last_position), 0) AS last FROM angarium_checkpoint WHERE confirmed_at IS NOT NULL";
-        let last: i64 = world.rows(listed, []).await[0].try_get("", "last").unwrap();
+        let last: i64 = fixture.rows(listed, []).await[0].try_get("", "last").unwrap();
         (last >= EVENTS as i64).then_some(()).ok_or(last)
     })
     .await;
@@ -124,7 +134,7 @@ async fn checkpoints_cost_at_most_two_per_cent() {
     let of_checkpoints = asked.iter().filter(|one| one.contains("/* checkpoint */"));
     let own = of_checkpoints.count();
     let numbers = "SELECT count(*) AS taken FROM angarium_checkpoint WHERE number > 0";
-    let taken: i64 = world.rows(numbers, []).await[0]
+    let taken: i64 = fixture.rows(numbers, []).await[0]
         .try_get("", "taken")
         .unwrap();
     // Taking and following are two transactions; BEGIN and COMMIT have no mark.

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::batch::{each_in_batches, in_order_in_batches};
 use crate::effects::{each_on_its_own, in_order};
 use crate::events::{Changed, message};
+use crate::fixture::{Fixture, NEVER, consumer_config};
 use crate::scripted::Scripted;
-use crate::world::{NEVER, World, consumer_config};
 
 const PUBLISHED: usize = 100;
 const CONSUMED: u16 = 20;
@@ -23,8 +23,8 @@ const TRIES: usize = 8;
 
 #[tokio::test]
 async fn a_relay_batch_stays_within_its_round_trips() {
-    let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let (trips, store) = counted(&world).await;
+    let fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let (trips, store) = counted(&fixture).await;
     let (transport, mut published) = Scripted::new(0);
     let mut running = Running::default();
     let relay = Relay::new(store.clone(), transport, RelayConfig::new("test"));
@@ -34,7 +34,7 @@ async fn a_relay_batch_stays_within_its_round_trips() {
     let batch = trips
         .least_of(TRIES, async || {
             for _ in 0..PUBLISHED {
-                world
+                fixture
                     .commit(&Changed::of(&Uuid::now_v7().to_string()), 1)
                     .await;
             }
@@ -47,7 +47,7 @@ async fn a_relay_batch_stays_within_its_round_trips() {
             for publication in handed_over {
                 publication.answer(Confirmation::Routed);
             }
-            world.all_is_published().await;
+            fixture.all_is_published().await;
         })
         .await;
     batch.assert_within(
@@ -127,9 +127,9 @@ enum Coming {
 
 /// The first event comes alone, all others in one transaction.
 async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Counted {
-    let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let (trips, store) = counted(&world).await;
-    let transport = world.transport(&subscriptions());
+    let fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let (trips, store) = counted(&fixture).await;
+    let transport = fixture.transport(&subscriptions());
     transport.declare().await.unwrap();
     trips
         .least_of(TRIES, async || {
@@ -140,17 +140,17 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
             if coming == Coming::Backwards {
                 messages.reverse();
             }
-            world.send(&subscriptions(), &messages).await;
+            fixture.send(&subscriptions(), &messages).await;
             let config = ConsumerConfig {
                 prefetch: CONSUMED,
                 ..consumer_config()
             };
-            let transport = world.transport(&subscriptions());
+            let transport = fixture.transport(&subscriptions());
             let consumer = Consumer::new(store.clone(), transport, subscriptions(), config);
             let mut running = Running::default();
             running.tasks.spawn(consumer.run(running.stop.clone()));
             eventually_is("all have had their effect", messages.len(), async || {
-                world.versions(&account).await.len()
+                fixture.versions(&account).await.len()
             })
             .await;
             running.stop().await;
@@ -159,8 +159,8 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
         .within_transactions()
 }
 
-async fn counted(world: &World) -> (RoundTrips, Store) {
-    let trips = RoundTrips::before(world.database_url()).await;
+async fn counted(fixture: &Fixture) -> (RoundTrips, Store) {
+    let trips = RoundTrips::before(fixture.database_url()).await;
     let store = Store::new(trips.connect().await).looking_every(NEVER);
     (trips, store)
 }

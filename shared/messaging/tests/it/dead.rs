@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::effects::{QUEUE, change, each_on_its_own, in_order};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::{Held, World, consumer_config};
+use crate::fixture::{Fixture, Held, consumer_config};
 
 #[rstest]
 #[tokio::test]
@@ -22,20 +22,20 @@ async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let rejected = message(&Changed::failing("a", 99, Failure::Reject), 1);
     let after = message(&Changed::of("a"), 2);
-    world.send(&each_on_its_own(), [&rejected, &after]).await;
-    world.run_consumer(each_on_its_own());
-    let held = world.becomes(&id(&rejected), "dead").await;
+    fixture.send(&each_on_its_own(), [&rejected, &after]).await;
+    fixture.run_consumer(each_on_its_own());
+    let held = fixture.becomes(&id(&rejected), "dead").await;
     assert_eq!(held.attempts, 1);
     assert_eq!(held.cause.as_deref(), Some("not ever"));
-    world.becomes(&id(&after), "done").await;
-    assert_eq!(world.handled().await, [id(&after)]);
-    assert_eq!(kept(&world, &id(&rejected)).await, rejected);
-    world.stop().await;
+    fixture.becomes(&id(&after), "done").await;
+    assert_eq!(fixture.handled().await, [id(&after)]);
+    assert_eq!(kept(&fixture, &id(&rejected)).await, rejected);
+    fixture.stop().await;
     eventually_is("both are acknowledged", 0, async || {
-        world.broker.messages(QUEUE).await
+        fixture.broker.messages(QUEUE).await
     })
     .await;
 }
@@ -107,25 +107,25 @@ const WRONG: [Wrong; 9] = [
 async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.run_consumer(each_on_its_own());
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.run_consumer(each_on_its_own());
     for (spoil, cause) in WRONG {
         let mut wrong = message(&Changed::of("a"), 1);
         spoil(&mut wrong);
         let after = message(&Changed::of("a"), 2);
         // The repetition is recognised even without an id.
         let messages = [&wrong, &after, &wrong];
-        world.send(&each_on_its_own(), messages).await;
-        world.becomes(&id(&after), "done").await;
-        let dead = dead_of(&world, cause).await;
-        assert_eq!(kept(&world, &dead.event_id).await, wrong, "{cause}");
+        fixture.send(&each_on_its_own(), messages).await;
+        fixture.becomes(&id(&after), "done").await;
+        let dead = dead_of(&fixture, cause).await;
+        assert_eq!(kept(&fixture, &dead.event_id).await, wrong, "{cause}");
     }
     eventually_is("all is acknowledged", 0, async || {
-        world.broker.messages(QUEUE).await
+        fixture.broker.messages(QUEUE).await
     })
     .await;
-    assert_eq!(world.inbox().await.len(), 2 * WRONG.len());
-    world.stop().await;
+    assert_eq!(fixture.inbox().await.len(), 2 * WRONG.len());
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -134,7 +134,7 @@ async fn nul_bytes_in_any_text_block_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(false, true)] ordered: bool,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let subscriptions: fn() -> Subscriptions = if ordered { in_order } else { each_on_its_own };
     let nul = || "a\0b".to_owned();
     let mut messages: Vec<Message> = (0..5)
@@ -147,11 +147,11 @@ async fn nul_bytes_in_any_text_block_nothing(
     if ordered {
         messages[4].routing_key = format!("account.{}", nul());
     }
-    world.send(&subscriptions(), &messages).await;
-    world.run_consumer(subscriptions());
+    fixture.send(&subscriptions(), &messages).await;
+    fixture.run_consumer(subscriptions());
     for message in &messages {
         eventually("it is settled one way or another", async || {
-            let state = world.held(&id(message)).await.map(|held| held.state);
+            let state = fixture.held(&id(message)).await.map(|held| held.state);
             match state.as_deref() {
                 Some("done" | "dead" | "skipped") => Ok(()),
                 _ => Err((message.clone(), state)),
@@ -160,10 +160,10 @@ async fn nul_bytes_in_any_text_block_nothing(
         .await;
     }
     eventually_is("all is acknowledged", 0, async || {
-        world.broker.messages(QUEUE).await
+        fixture.broker.messages(QUEUE).await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -171,17 +171,17 @@ async fn nul_bytes_in_any_text_block_nothing(
 async fn in_order_an_event_without_a_version_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut wrong = message(&Changed::of("a"), 1);
     wrong.headers.remove("cloudEvents_sequence");
     let after = message(&Changed::of("a"), 1);
-    world.send(&in_order(), [&wrong, &after]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&after), "done").await;
-    let held = world.becomes(&id(&wrong), "dead").await;
+    fixture.send(&in_order(), [&wrong, &after]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&after), "done").await;
+    let held = fixture.becomes(&id(&wrong), "dead").await;
     let cause = held.cause.unwrap_or_default();
     assert!(cause.contains("no cloudEvents_sequence"), "{cause}");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -190,17 +190,17 @@ async fn an_event_of_an_unknown_type_is_skipped_and_kept(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let mut unknown = message(&Changed::of("a"), 1);
     unknown.event_type = Some("test.account.v9.Changed".to_owned());
     let after = message(&Changed::of("a"), 2);
-    world.send(&each_on_its_own(), [&unknown, &after]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&after), "done").await;
-    let held = world.becomes(&id(&unknown), "skipped").await;
+    fixture.send(&each_on_its_own(), [&unknown, &after]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&after), "done").await;
+    let held = fixture.becomes(&id(&unknown), "skipped").await;
     assert_eq!((held.attempts, held.cause), (0, None));
-    assert_eq!(kept(&world, &id(&unknown)).await, unknown);
-    world.stop().await;
+    assert_eq!(kept(&fixture, &id(&unknown)).await, unknown);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -211,12 +211,12 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
     async fn never(_: &Transaction, _: Changed, _: &Delivered) -> Result<(), HandlerError> {
         std::future::pending().await
     }
-    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, broker).await;
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(never);
     let killer = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&killer]).await;
+    fixture.send(&subscriptions(), [&killer]).await;
     for _ in 0..=subscriptions().queue().delivery_limit {
-        let mut receiver = world
+        let mut receiver = fixture
             .transport(&subscriptions())
             .receiver(QUEUE, 1)
             .await
@@ -225,17 +225,17 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
         assert_eq!(id(&delivery.message), id(&killer));
     }
     let after = message(&Changed::of("b"), 1);
-    world.send(&subscriptions(), [&after]).await;
-    world.run_consumer(each_on_its_own());
-    let held = world.becomes(&id(&killer), "dead").await;
+    fixture.send(&subscriptions(), [&after]).await;
+    fixture.run_consumer(each_on_its_own());
+    let held = fixture.becomes(&id(&killer), "dead").await;
     let cause = held.cause.unwrap_or_default();
     assert!(cause.contains("delivery_limit"), "{cause}");
     assert_eq!(held.body.as_deref(), Some(&killer.body[..]));
-    world.becomes(&id(&after), "done").await;
-    world.stop().await;
+    fixture.becomes(&id(&after), "done").await;
+    fixture.stop().await;
     let dead_letters = dead_letter_queue(QUEUE);
     eventually_is("it is acknowledged there", 0, async || {
-        world.broker.messages(&dead_letters).await
+        fixture.broker.messages(&dead_letters).await
     })
     .await;
 }
@@ -259,14 +259,14 @@ async fn what_kills_each_process_takes_no_neighbour_with_it(
         }
         change(transaction, event, delivered).await
     }
-    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, broker).await;
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(deadly);
     let killer = message(&Changed::of("deadly"), 1);
     let neighbours: Vec<_> = (1..=5)
         .map(|version| message(&Changed::of("good"), version))
         .collect();
     let all = std::iter::once(&killer).chain(&neighbours);
-    world.send(&subscriptions(), all).await;
+    fixture.send(&subscriptions(), all).await;
     let one_lane = || ConsumerConfig {
         lanes: 1,
         ..consumer_config()
@@ -275,9 +275,9 @@ async fn what_kills_each_process_takes_no_neighbour_with_it(
     let begun = || BEGUN.lock().unwrap().get(&killer_id).copied().unwrap_or(0);
     let mut deaths = 0;
     let held = loop {
-        world.run_consumer_as(subscriptions(), one_lane());
+        fixture.run_consumer_as(subscriptions(), one_lane());
         let dead = eventually("it is handled, or dead", async || {
-            match world.held(&id(&killer)).await {
+            match fixture.held(&id(&killer)).await {
                 Some(held) if held.state == "dead" => Ok(Some(held)),
                 _ if begun() > deaths => Ok(None),
                 other => Err(other),
@@ -288,7 +288,7 @@ async fn what_kills_each_process_takes_no_neighbour_with_it(
             break held;
         }
         deaths = begun();
-        world.abort().await;
+        fixture.abort().await;
     };
     let limit = u32::from(subscriptions().queue().delivery_limit);
     assert!((limit..=limit + 1).contains(&deaths), "{deaths} deaths");
@@ -297,15 +297,15 @@ async fn what_kills_each_process_takes_no_neighbour_with_it(
             .is_some_and(|cause| cause.contains("delivery_limit"))
     );
     for neighbour in &neighbours {
-        world.becomes(&id(neighbour), "done").await;
+        fixture.becomes(&id(neighbour), "done").await;
     }
-    assert_eq!(world.versions("good").await, [1, 2, 3, 4, 5]);
-    world.stop().await;
+    assert_eq!(fixture.versions("good").await, [1, 2, 3, 4, 5]);
+    fixture.stop().await;
 }
 
-async fn dead_of(world: &World, cause: &str) -> Held {
+async fn dead_of(fixture: &Fixture, cause: &str) -> Held {
     eventually(&format!("one is dead: {cause}"), async || {
-        let inbox = world.inbox().await;
+        let inbox = fixture.inbox().await;
         let is_it = |held: &&Held| {
             let text = held.cause.as_deref().unwrap_or_default();
             held.state == "dead" && text.starts_with(cause)
@@ -315,9 +315,9 @@ async fn dead_of(world: &World, cause: &str) -> Held {
     .await
 }
 
-async fn kept(world: &World, event_id: &str) -> Message {
+async fn kept(fixture: &Fixture, event_id: &str) -> Message {
     let selecting = "SELECT exchange, routing_key, properties, body FROM angarium_inbox WHERE event_id = {uuid $1}";
-    let rows = world.rows(selecting, [event_id.into()]).await;
+    let rows = fixture.rows(selecting, [event_id.into()]).await;
     let row: &QueryResult = rows.first().unwrap();
     let properties: String = row.try_get("", "properties").unwrap();
     let properties: serde_json::Value = serde_json::from_str(&properties).unwrap();

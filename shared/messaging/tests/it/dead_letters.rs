@@ -7,7 +7,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{QUEUE, change, each_on_its_own, execute, in_order};
 use crate::events::{Audited, Changed, Failure, id, message};
-use crate::world::{World, consumer_config};
+use crate::fixture::{Fixture, consumer_config};
 
 pub(crate) async fn mended(
     transaction: &Transaction,
@@ -25,8 +25,8 @@ fn mended_in_order() -> Subscriptions {
     Subscriptions::new(QUEUE).in_order::<Changed>(mended)
 }
 
-fn dead_letters(world: &World) -> DeadLetters {
-    DeadLetters::new(world.store.clone(), QUEUE)
+fn dead_letters(fixture: &Fixture) -> DeadLetters {
+    DeadLetters::new(fixture.store.clone(), QUEUE)
 }
 
 #[rstest]
@@ -35,18 +35,18 @@ async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let first = message(&Changed::of("a"), 1);
     let second = message(&Changed::failing("a", 99, Failure::Reject), 2);
     let (third, fourth) = (message(&Changed::of("a"), 3), message(&Changed::of("a"), 4));
     let all = [&first, &second, &third, &fourth];
-    world.send(&in_order(), all).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&second), "dead").await;
-    world.becomes(&id(&fourth), "waiting").await;
-    world.stop().await;
+    fixture.send(&in_order(), all).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&second), "dead").await;
+    fixture.becomes(&id(&fourth), "waiting").await;
+    fixture.stop().await;
 
-    let listed = dead_letters(&world).list(None, 10).await.unwrap();
+    let listed = dead_letters(&fixture).list(None, 10).await.unwrap();
     let [letter] = listed.as_slice() else {
         panic!("one is dead: {listed:?}");
     };
@@ -58,23 +58,23 @@ async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
     assert_eq!(letter.cause.as_deref(), Some("not ever"));
     assert_eq!(letter.message, second);
 
-    world.run_consumer(mended_in_order());
-    let replayed = dead_letters(&world)
+    fixture.run_consumer(mended_in_order());
+    let replayed = dead_letters(&fixture)
         .replay(&id(&second), "ada", "mended in 1.2")
         .await;
     assert!(replayed.unwrap());
-    world.becomes(&id(&fourth), "done").await;
-    assert_eq!(world.versions("a").await, [1, 2, 3, 4]);
-    let again = dead_letters(&world)
+    fixture.becomes(&id(&fourth), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 3, 4]);
+    let again = dead_letters(&fixture)
         .replay(&id(&second), "ada", "again")
         .await;
     assert!(!again.unwrap(), "what is done is no dead letter");
     // The second delivery, before the fifth event in the same lane, has no effect either.
     let fifth = message(&Changed::of("a"), 5);
-    world.send(&in_order(), [&second, &fifth]).await;
-    world.becomes(&id(&fifth), "done").await;
-    world.stop().await;
-    assert_eq!(world.versions("a").await, [1, 2, 3, 4, 5]);
+    fixture.send(&in_order(), [&second, &fifth]).await;
+    fixture.becomes(&id(&fifth), "done").await;
+    fixture.stop().await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 3, 4, 5]);
 }
 
 #[rstest]
@@ -82,7 +82,7 @@ async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
 async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let events: Vec<_> = [0, 99, 99, 0]
         .into_iter()
         .zip(1..)
@@ -91,28 +91,28 @@ async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
             message(&event, version)
         })
         .collect();
-    world.send(&in_order(), &events).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&events[1]), "dead").await;
-    world.becomes(&id(&events[3]), "waiting").await;
-    let dead_letters = dead_letters(&world);
+    fixture.send(&in_order(), &events).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&events[1]), "dead").await;
+    fixture.becomes(&id(&events[3]), "waiting").await;
+    let dead_letters = dead_letters(&fixture);
     assert!(
         dead_letters
             .discard(&id(&events[1]), "ada", "a test order")
             .await
             .unwrap()
     );
-    world.becomes(&id(&events[2]), "dead").await;
-    assert_eq!(world.versions("a").await, [1]);
+    fixture.becomes(&id(&events[2]), "dead").await;
+    assert_eq!(fixture.versions("a").await, [1]);
     assert!(
         dead_letters
             .discard(&id(&events[2]), "ada", "another")
             .await
             .unwrap()
     );
-    world.becomes(&id(&events[3]), "done").await;
-    assert_eq!(world.versions("a").await, [1, 4]);
-    world.stop().await;
+    fixture.becomes(&id(&events[3]), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 4]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -120,31 +120,31 @@ async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
 async fn an_event_discarded_before_its_turn_is_passed_over(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third] = [1, 2, 3].map(|version| message(&Changed::of("a"), version));
-    world.send(&in_order(), [&second, &third]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&third), "waiting").await;
-    world.becomes(&id(&second), "waiting").await;
+    fixture.send(&in_order(), [&second, &third]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&third), "waiting").await;
+    fixture.becomes(&id(&second), "waiting").await;
     // The broker gave it up before its predecessor arrived.
     let dying =
         "UPDATE angarium_inbox SET state = 'dead', due_at = NULL WHERE aggregate_version = 2";
-    world.rows(dying, []).await;
+    fixture.rows(dying, []).await;
     assert!(
-        dead_letters(&world)
+        dead_letters(&fixture)
             .discard(&id(&second), "ada", "why not")
             .await
             .unwrap()
     );
     eventually_is("it was looked at and left", 1, async || {
         let left = "SELECT 1 FROM angarium_inbox WHERE state = 'discarded' AND {ms due_at} > {ms received_at} + 1000000";
-        world.rows(left, []).await.len()
+        fixture.rows(left, []).await.len()
     })
     .await;
-    world.send(&in_order(), [&first]).await;
-    world.becomes(&id(&third), "done").await;
-    assert_eq!(world.versions("a").await, [1, 3]);
-    world.stop().await;
+    fixture.send(&in_order(), [&first]).await;
+    fixture.becomes(&id(&third), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 3]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -152,23 +152,23 @@ async fn an_event_discarded_before_its_turn_is_passed_over(
 async fn what_came_after_its_turn_is_handled_when_an_operator_says_so(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third] = [1, 2, 3].map(|version| message(&Changed::of("a"), version));
     let late = message(&Changed::of("a"), 2);
-    world.send(&in_order(), [&first, &second, &late]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&late), "dead").await;
+    fixture.send(&in_order(), [&first, &second, &late]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&late), "dead").await;
     assert!(
-        dead_letters(&world)
+        dead_letters(&fixture)
             .replay(&id(&late), "ada", "it is missing")
             .await
             .unwrap()
     );
-    world.becomes(&id(&late), "done").await;
-    world.send(&in_order(), [&third]).await;
-    world.becomes(&id(&third), "done").await;
-    assert_eq!(world.versions("a").await, [1, 2, 2, 3]);
-    world.stop().await;
+    fixture.becomes(&id(&late), "done").await;
+    fixture.send(&in_order(), [&third]).await;
+    fixture.becomes(&id(&third), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 2, 3]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -183,7 +183,7 @@ async fn a_skipped_event_is_handled_after_its_replay(
     ) -> Result<(), HandlerError> {
         change(transaction, Changed::of(&event.account), delivered).await
     }
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut newer = message(
         &Audited {
             account: "a".to_owned(),
@@ -191,28 +191,28 @@ async fn a_skipped_event_is_handled_after_its_replay(
         1,
     );
     newer.routing_key = "account.changed".to_owned();
-    world.send(&each_on_its_own(), [&newer]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&newer), "skipped").await;
-    world.stop().await;
+    fixture.send(&each_on_its_own(), [&newer]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&newer), "skipped").await;
+    fixture.stop().await;
     assert!(
-        dead_letters(&world)
+        dead_letters(&fixture)
             .find(&id(&newer))
             .await
             .unwrap()
             .unwrap()
             .skipped
     );
-    world.run_consumer(each_on_its_own().on::<Audited>(audit));
+    fixture.run_consumer(each_on_its_own().on::<Audited>(audit));
     assert!(
-        dead_letters(&world)
+        dead_letters(&fixture)
             .replay(&id(&newer), "ada", "known since 1.3")
             .await
             .unwrap()
     );
-    world.becomes(&id(&newer), "done").await;
-    assert_eq!(world.handled().await, [id(&newer)]);
-    world.stop().await;
+    fixture.becomes(&id(&newer), "done").await;
+    assert_eq!(fixture.handled().await, [id(&newer)]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -220,13 +220,13 @@ async fn a_skipped_event_is_handled_after_its_replay(
 async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut broken = message(&Changed::of("a"), 1);
     broken.content_type = Some("application/json".to_owned());
-    world.send(&each_on_its_own(), [&broken]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&broken), "dead").await;
-    let dead_letters = dead_letters(&world);
+    fixture.send(&each_on_its_own(), [&broken]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&broken), "dead").await;
+    let dead_letters = dead_letters(&fixture);
     assert!(
         dead_letters
             .replay(&id(&broken), "ada", "trying")
@@ -240,7 +240,7 @@ async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
     .await;
     let letter = dead_letters.find(&id(&broken)).await.unwrap().unwrap();
     assert_eq!(letter.message, broken);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -248,7 +248,7 @@ async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
 async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let failing = |account: &str| message(&Changed::failing(account, 99, Failure::Retry), 1);
     let events: Vec<_> = (0..250)
         .map(|number| failing(&number.to_string()))
@@ -260,21 +260,21 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
         },
         ..consumer_config()
     };
-    world.send(&each_on_its_own(), &events).await;
-    world.run_consumer_as(each_on_its_own(), one_attempt());
+    fixture.send(&each_on_its_own(), &events).await;
+    fixture.run_consumer_as(each_on_its_own(), one_attempt());
     let dead = "SELECT 1 FROM angarium_inbox WHERE state = 'dead'";
     eventually_is("all are dead", events.len(), async || {
-        world.rows(dead, []).await.len()
+        fixture.rows(dead, []).await.len()
     })
     .await;
 
     let ahead = "UPDATE angarium_inbox SET received_at = {time + 31536000000}, replayed_at = {time + 31536000000}
                  WHERE event_id = {uuid $1}";
     let first = [id(&events[0]).into()];
-    execute(world.store.connection(), ahead, first)
+    execute(fixture.store.connection(), ahead, first)
         .await
         .unwrap();
-    let dead_letters = dead_letters(&world);
+    let dead_letters = dead_letters(&fixture);
     let none = dead_letters
         .replay_all(Some("test.account.v1.Audited"), "ada", "no such")
         .await;
@@ -284,7 +284,7 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
         .await;
     assert_eq!(all.unwrap(), events.len() as u64);
     eventually_is("all are dead again", events.len(), async || {
-        world.rows(dead, []).await.len()
+        fixture.rows(dead, []).await.len()
     })
     .await;
     for event in &events {
@@ -307,5 +307,5 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     sent.sort();
     seen.sort();
     assert_eq!(seen, sent);
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -11,8 +11,8 @@ use testkit::{Stack, eventually_is};
 
 use crate::effects::{execute, in_order};
 use crate::events::Changed;
+use crate::fixture::Fixture;
 use crate::missing::{consumer, relay};
-use crate::world::World;
 
 const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 
@@ -23,12 +23,12 @@ fn by() -> By {
     }
 }
 
-fn repair(world: &World) -> Repair {
-    Repair::new(world.store.clone(), &in_order(), 2 * WEEK)
+fn repair(fixture: &Fixture) -> Repair {
+    Repair::new(fixture.store.clone(), &in_order(), 2 * WEEK)
 }
 
-async fn received(world: &World) -> Vec<Received> {
-    let (repair, mut all, mut after) = (repair(world), Vec::new(), None);
+async fn received(fixture: &Fixture) -> Vec<Received> {
+    let (repair, mut all, mut after) = (repair(fixture), Vec::new(), None);
     loop {
         let page = repair.received("test", 0, after, 2).await.unwrap();
         let Some(last) = page.last() else {
@@ -39,31 +39,31 @@ async fn received(world: &World) -> Vec<Received> {
     }
 }
 
-async fn lost(world: &World) -> Vec<Lost> {
-    let history = History::new(world.store.clone(), "test", WEEK);
-    let mut lost = history.lost(&received(world).await).await.unwrap();
+async fn lost(fixture: &Fixture) -> Vec<Lost> {
+    let history = History::new(fixture.store.clone(), "test", WEEK);
+    let mut lost = history.lost(&received(fixture).await).await.unwrap();
     lost.sort_by_key(|lost| lost.event.version);
     lost
 }
 
 /// Account `a`: versions 1 to 3 were handled, and those from `version` on are lost at the producer.
-async fn restored_to(stack: Stack, version: i64) -> World {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = world.transport(&in_order());
+async fn restored_to(stack: Stack, version: i64) -> Fixture {
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = fixture.transport(&in_order());
     transport.declare().await.unwrap();
-    world.run_relay_as(transport, relay());
-    world.run_consumer_as(in_order(), consumer());
+    fixture.run_relay_as(transport, relay());
+    fixture.run_consumer_as(in_order(), consumer());
     for version in 1..=3 {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
-    let seen = async || world.versions("a").await;
+    let seen = async || fixture.versions("a").await;
     eventually_is("all are handled", vec![1, 2, 3], seen).await;
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     let losing = "DELETE FROM angarium_outbox_history WHERE aggregate_version >= $1";
-    execute(world.store.connection(), losing, [version.into()])
+    execute(fixture.store.connection(), losing, [version.into()])
         .await
         .unwrap();
-    world
+    fixture
 }
 
 fn restored(version: i64) -> Restored<'static> {
@@ -80,10 +80,10 @@ fn restored(version: i64) -> Restored<'static> {
 async fn lost_versions_are_named_and_the_decision_ends_them(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = restored_to(stack, 2).await;
-    let again = world.commit(&Changed::of("a"), 2).await.to_string();
-    world.becomes(&again, "dead").await;
-    let found = lost(&world).await;
+    let mut fixture = restored_to(stack, 2).await;
+    let again = fixture.commit(&Changed::of("a"), 2).await.to_string();
+    fixture.becomes(&again, "dead").await;
+    let found = lost(&fixture).await;
     let named: Vec<_> = found
         .iter()
         .map(|lost| (lost.event.version, lost.other.clone()))
@@ -98,26 +98,26 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
             .map(|lost| lost.event.event_id.clone())
             .collect(),
     };
-    let retried = repair(&world).accept_state(&accepted, None, &by()).await;
+    let retried = repair(&fixture).accept_state(&accepted, None, &by()).await;
     assert_eq!(retried.unwrap(), 1);
-    world.becomes(&again, "done").await;
-    world.commit(&Changed::of("a"), 3).await;
-    let seen = async || world.versions("a").await;
+    fixture.becomes(&again, "done").await;
+    fixture.commit(&Changed::of("a"), 3).await;
+    let seen = async || fixture.versions("a").await;
     let both_lines = vec![1, 2, 3, 2, 3];
     eventually_is("the new line is handled in order", both_lines, seen).await;
-    assert_eq!(lost(&world).await, []);
-    let retried = repair(&world).accept_state(&accepted, None, &by()).await;
+    assert_eq!(lost(&fixture).await, []);
+    let retried = repair(&fixture).accept_state(&accepted, None, &by()).await;
     assert_eq!(retried.unwrap(), 0);
-    let steps = repair(&world).record(0, 10).await.unwrap();
+    let steps = repair(&fixture).record(0, 10).await.unwrap();
     let steps: Vec<_> = steps
         .iter()
         .map(|step| (step.action.as_str(), step.events))
         .collect();
     assert_eq!(steps, [("accepted", 2)]);
-    world.commit(&Changed::of("a"), 4).await;
+    fixture.commit(&Changed::of("a"), 4).await;
     let with_next = vec![1, 2, 3, 2, 3, 4];
     eventually_is("the next version follows", with_next, seen).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// No event brings the state, because the producer has not changed since the backup.
@@ -126,7 +126,7 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
 async fn a_state_at_the_common_version_replaces_the_lost_one(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = restored_to(stack, 3).await;
+    let mut fixture = restored_to(stack, 3).await;
     let take_back: TakeBack = |transaction, restored| {
         async move {
             let row = "INSERT INTO effect (event_id, account, version, note, attempt, correlation_id, trace_id)
@@ -141,32 +141,34 @@ async fn a_state_at_the_common_version_replaces_the_lost_one(
         state: Some(Stored::of_state("test", &Changed::of("a"), state, 1_000)),
         lost: lost.into_iter().map(|lost| lost.event.event_id).collect(),
     };
-    let handing = repair(&world);
-    let first = accepted(lost(&world).await, 2);
+    let handing = repair(&fixture);
+    let first = accepted(lost(&fixture).await, 2);
     handing
         .accept_state(&first, Some(take_back), &by())
         .await
         .unwrap();
-    let seen = async || world.versions("a").await;
+    let seen = async || fixture.versions("a").await;
     // The view that was taken back, and the state.
     let with_state = vec![1, 2, 3, 2, 2];
     eventually_is("the state is handled late", with_state.clone(), seen).await;
-    world.commit(&Changed::of("a"), 3).await;
+    fixture.commit(&Changed::of("a"), 3).await;
     let with_next = [with_state.as_slice(), &[3]].concat();
     eventually_is("the next version follows", with_next.clone(), seen).await;
 
     // Now the state is later, so its event brings it.
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     let losing = "DELETE FROM angarium_outbox_history WHERE aggregate_version >= 3";
-    execute(world.store.connection(), losing, []).await.unwrap();
-    let second = accepted(lost(&world).await, 9);
+    execute(fixture.store.connection(), losing, [])
+        .await
+        .unwrap();
+    let second = accepted(lost(&fixture).await, 9);
     handing.accept_state(&second, None, &by()).await.unwrap();
     for version in 3..=4 {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
     let with_last = [with_next.as_slice(), &[3, 4]].concat();
     eventually_is("only the events are handled", with_last, seen).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -174,8 +176,8 @@ async fn a_state_at_the_common_version_replaces_the_lost_one(
 async fn a_decision_changes_no_other_aggregate(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = restored_to(stack, 2).await;
-    let found = lost(&world).await;
+    let mut fixture = restored_to(stack, 2).await;
+    let found = lost(&fixture).await;
     let before = found.len();
     assert!(before > 0);
     let other = Accepted {
@@ -186,10 +188,10 @@ async fn a_decision_changes_no_other_aggregate(
         state: None,
         lost: found.into_iter().map(|lost| lost.event.event_id).collect(),
     };
-    let retried = repair(&world).accept_state(&other, None, &by()).await;
+    let retried = repair(&fixture).accept_state(&other, None, &by()).await;
     assert_eq!(retried.unwrap(), 0);
-    assert_eq!(lost(&world).await.len(), before);
-    world.stop().await;
+    assert_eq!(lost(&fixture).await.len(), before);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -197,27 +199,27 @@ async fn a_decision_changes_no_other_aggregate(
 async fn a_decision_is_committed_as_a_whole(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = restored_to(stack, 2).await;
-    let again = world.commit(&Changed::of("a"), 2).await.to_string();
-    world.becomes(&again, "dead").await;
+    let mut fixture = restored_to(stack, 2).await;
+    let again = fixture.commit(&Changed::of("a"), 2).await.to_string();
+    fixture.becomes(&again, "dead").await;
     let refuses: TakeBack = |_, _| async { Err(DbErr::Custom("no".to_owned())) }.boxed();
     let accepted = Accepted {
         restored: restored(1),
         state: None,
-        lost: received(&world)
+        lost: received(&fixture)
             .await
             .into_iter()
             .map(|event| event.event_id)
             .collect(),
     };
-    let refused = repair(&world)
+    let refused = repair(&fixture)
         .accept_state(&accepted, Some(refuses), &by())
         .await;
     assert!(refused.is_err());
-    assert_eq!(lost(&world).await.len(), 2);
-    assert_eq!(repair(&world).record(0, 10).await.unwrap(), []);
-    assert_eq!(world.held(&again).await.unwrap().state, "dead");
-    world.stop().await;
+    assert_eq!(lost(&fixture).await.len(), 2);
+    assert_eq!(repair(&fixture).record(0, 10).await.unwrap(), []);
+    assert_eq!(fixture.held(&again).await.unwrap().state, "dead");
+    fixture.stop().await;
 }
 
 /// The retention may have deleted it.
@@ -226,11 +228,11 @@ async fn a_decision_is_committed_as_a_whole(
 async fn an_event_past_the_retention_is_not_lost(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = restored_to(stack, 3).await;
-    let received = received(&world).await;
+    let mut fixture = restored_to(stack, 3).await;
+    let received = received(&fixture).await;
     let short = std::time::Duration::from_secs(3600);
-    let history = History::new(world.store.clone(), "test", short);
+    let history = History::new(fixture.store.clone(), "test", short);
     assert_eq!(history.lost(&received).await.unwrap(), []);
-    assert_eq!(lost(&world).await.len(), 1);
-    world.stop().await;
+    assert_eq!(lost(&fixture).await.len(), 1);
+    fixture.stop().await;
 }

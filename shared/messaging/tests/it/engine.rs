@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, EXCHANGE, Failure, id, message};
-use crate::world::{World, consumer_config};
+use crate::fixture::{Fixture, consumer_config};
 
 fn participant() -> Participant {
     Participant {
@@ -20,13 +20,13 @@ fn participant() -> Participant {
     }
 }
 
-fn engine(world: &World) -> Engine {
-    let broker = world.broker.of_services([&participant().topology()]);
+fn engine(fixture: &Fixture) -> Engine {
+    let broker = fixture.broker.of_services([&participant().topology()]);
     let config = EngineConfig {
         consumer: consumer_config(),
         ..EngineConfig::default()
     };
-    Engine::new(&world.store, &broker, participant(), config)
+    Engine::new(&fixture.store, &broker, participant(), config)
 }
 
 #[rstest]
@@ -34,8 +34,8 @@ fn engine(world: &World) -> Engine {
 async fn a_committed_event_has_its_effect_which_publishes_events(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(stack.store(), stack.broker()).await;
-    let engine = engine(&world);
+    let fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let engine = engine(&fixture);
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
@@ -44,10 +44,10 @@ async fn a_committed_event_has_its_effect_which_publishes_events(
         echo: true,
         ..Changed::failing("a", 1, Failure::Retry)
     };
-    let event_id = world.commit(&event, 1).await;
-    world.becomes(&event_id.to_string(), "done").await;
+    let event_id = fixture.commit(&event, 1).await;
+    fixture.becomes(&event_id.to_string(), "done").await;
     let echoes = async || {
-        let outbox = world.outbox().await.into_iter();
+        let outbox = fixture.outbox().await.into_iter();
         let echoes = outbox.filter(|row| row.event_type == "test.account.v1.Echoed");
         echoes.map(|row| row.published).collect::<Vec<_>>()
     };
@@ -62,29 +62,30 @@ async fn a_committed_event_has_its_effect_which_publishes_events(
 async fn the_last_calls_events_go_out_before_the_process_does(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let world = World::new(stack.store(), stack.broker()).await;
-    let engine = engine(&world);
+    let fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let engine = engine(&fixture);
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
-    let first = world.commit(&Changed::of("a"), 1).await;
-    world.becomes(&first.to_string(), "done").await;
+    let first = fixture.commit(&Changed::of("a"), 1).await;
+    fixture.becomes(&first.to_string(), "done").await;
     stop.cancel();
-    world.commit(&Changed::of("a"), 2).await;
+    fixture.commit(&Changed::of("a"), 2).await;
     committed.cancel();
     running.join_next().await.unwrap().unwrap();
-    assert_eq!(world.pending().await, 0);
+    assert_eq!(fixture.pending().await, 0);
     eventually_is("one waits in the queue", 1, async || {
-        world.broker.messages(QUEUE).await
+        fixture.broker.messages(QUEUE).await
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_lost_broker_is_noticed_and_so_is_its_return() {
-    let world = World::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
-    let Broker::RabbitMq(mut config) = world.broker.of_services([&participant().topology()]) else {
+    let fixture = Fixture::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
+    let Broker::RabbitMq(mut config) = fixture.broker.of_services([&participant().topology()])
+    else {
         panic!("a RabbitMQ was asked for");
     };
     let proxy = Proxy::before(config.url.as_str()).await;
@@ -95,7 +96,12 @@ async fn a_lost_broker_is_noticed_and_so_is_its_return() {
             ..participant()
         };
         let broker = Broker::RabbitMq(config.clone());
-        let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+        let engine = Engine::new(
+            &fixture.store,
+            &broker,
+            participant,
+            EngineConfig::default(),
+        );
         let mut connected = engine.connected();
         assert!(!*connected.borrow());
         let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
@@ -117,17 +123,17 @@ async fn a_lost_broker_is_noticed_and_so_is_its_return() {
 async fn what_a_failed_handler_published_is_not(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
     let event = Changed {
         echo: true,
         ..Changed::failing("a", 99, Failure::Reject)
     };
     let rejected = message(&event, 1);
-    world.send(&each_on_its_own(), [&rejected]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&rejected), "dead").await;
-    assert_eq!(world.outbox().await, []);
-    world.stop().await;
+    fixture.send(&each_on_its_own(), [&rejected]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&rejected), "dead").await;
+    assert_eq!(fixture.outbox().await, []);
+    fixture.stop().await;
 }
 
 async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
@@ -139,9 +145,9 @@ async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
 
 #[tokio::test]
 async fn publisher_and_consumer_have_separate_named_connections() {
-    let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let fixture = Fixture::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
-    let (engine, mut connected) = engine_on(&world, &host);
+    let (engine, mut connected) = engine_on(&fixture, &host);
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
@@ -172,33 +178,33 @@ async fn publisher_and_consumer_have_separate_named_connections() {
 
 #[tokio::test]
 async fn lost_permissions_are_reported_and_work_resumes_with_them() {
-    let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let fixture = Fixture::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
-    let (engine, mut connected) = engine_on(&world, &host);
+    let (engine, mut connected) = engine_on(&fixture, &host);
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
-    let before = world.commit(&Changed::of("a"), 1).await;
-    world.becomes(&before.to_string(), "done").await;
+    let before = fixture.commit(&Changed::of("a"), 1).await;
+    fixture.becomes(&before.to_string(), "done").await;
 
     host.permit("^$").await;
     host.close_connections().await;
     becomes(&mut connected, false).await;
-    let meanwhile = world.commit(&Changed::of("a"), 2).await;
+    let meanwhile = fixture.commit(&Changed::of("a"), 2).await;
     host.permit(".*").await;
     becomes(&mut connected, true).await;
-    world.becomes(&meanwhile.to_string(), "done").await;
-    assert_eq!(world.versions("a").await, [1, 2]);
+    fixture.becomes(&meanwhile.to_string(), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 2]);
     stop.cancel();
     committed.cancel();
     running.join_next().await.unwrap().unwrap();
 }
 
-fn engine_on(world: &World, host: &VirtualHost) -> (Engine, watch::Receiver<bool>) {
+fn engine_on(fixture: &Fixture, host: &VirtualHost) -> (Engine, watch::Receiver<bool>) {
     let broker = testkit::Broker::of(host).of_services([&participant().topology()]);
     let engine = Engine::new(
-        &world.store,
+        &fixture.store,
         &broker,
         participant(),
         EngineConfig::default(),

@@ -8,7 +8,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{QUEUE, in_order};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
@@ -31,9 +31,9 @@ fn personal() -> PersonalData {
     }
 }
 
-async fn erase(world: &World, person: &str) -> Result<(), EraseError> {
+async fn erase(fixture: &Fixture, person: &str) -> Result<(), EraseError> {
     loop {
-        let transaction = world.store.begin().await.unwrap();
+        let transaction = fixture.store.begin().await.unwrap();
         let is_more = erase_held(&transaction, person, &personal()).await?;
         transaction.commit().await.unwrap();
         if !is_more {
@@ -49,8 +49,8 @@ fn noted(account: &str, person: &str, failures: u32) -> Changed {
     }
 }
 
-async fn holds(world: &World, text: &str) -> Vec<String> {
-    let rows = world
+async fn holds(fixture: &Fixture, text: &str) -> Vec<String> {
+    let rows = fixture
         .rows(
             "SELECT {text event_id} AS event_id, cause, body FROM angarium_inbox
              UNION ALL SELECT {text event_id}, cause, NULL FROM angarium_dead_letter_decision",
@@ -74,31 +74,31 @@ async fn holds(world: &World, text: &str) -> Vec<String> {
 async fn dead_and_held_events_are_erased_and_the_order_continues(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let first = message(&noted("a", ADA, 0), 1);
     let dead = message(&noted("a", ADA, 99), 2);
     let behind = message(&noted("a", ADA, 0), 3);
     let other = message(&noted("b", BOB, 99), 1);
     let all = [&first, &dead, &behind, &other];
-    world.send(&in_order(), all).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&dead), "dead").await;
-    world.becomes(&id(&behind), "waiting").await;
-    world.becomes(&id(&other), "dead").await;
-    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    fixture.send(&in_order(), all).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&dead), "dead").await;
+    fixture.becomes(&id(&behind), "waiting").await;
+    fixture.becomes(&id(&other), "dead").await;
+    let letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     // The cause may repeat the event's content.
     let caused = "UPDATE angarium_inbox SET cause = $1 WHERE event_id = {uuid $2}";
-    world.rows(caused, [ADA.into(), id(&dead).into()]).await;
+    fixture.rows(caused, [ADA.into(), id(&dead).into()]).await;
     assert!(letters.replay(&id(&dead), "ada", "mended").await.unwrap());
-    world.becomes(&id(&dead), "dead").await;
-    assert!(!holds(&world, ADA).await.is_empty());
+    fixture.becomes(&id(&dead), "dead").await;
+    assert!(!holds(&fixture, ADA).await.is_empty());
 
-    erase(&world, ADA).await.unwrap();
-    world.becomes(&id(&behind), "done").await;
-    assert_eq!(world.versions("a").await, [1, 3]);
-    let erased = world.becomes(&id(&dead), "discarded").await;
+    erase(&fixture, ADA).await.unwrap();
+    fixture.becomes(&id(&behind), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 3]);
+    let erased = fixture.becomes(&id(&dead), "discarded").await;
     assert_eq!(erased.body, Some(Vec::new()));
-    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    assert_eq!(holds(&fixture, ADA).await, [""; 0]);
     let decisions = letters.decisions(&id(&dead)).await.unwrap();
     let last = decisions.last().unwrap();
     assert!(!last.replayed);
@@ -108,7 +108,7 @@ async fn dead_and_held_events_are_erased_and_the_order_continues(
     );
     let left = letters.find(&id(&other)).await.unwrap().unwrap();
     assert_eq!(left.message, other);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -116,25 +116,25 @@ async fn dead_and_held_events_are_erased_and_the_order_continues(
 async fn an_erased_event_keeps_its_place_until_its_predecessor_comes(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third, fourth] =
         [1, 2, 3, 4].map(|version| message(&noted("a", ADA, 0), version));
-    world.send(&in_order(), [&first, &third, &fourth]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&fourth), "waiting").await;
-    world.becomes(&id(&third), "waiting").await;
+    fixture.send(&in_order(), [&first, &third, &fourth]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&fourth), "waiting").await;
+    fixture.becomes(&id(&third), "waiting").await;
 
-    erase(&world, ADA).await.unwrap();
-    assert_eq!(holds(&world, ADA).await, [""; 0]);
-    let held = world.held(&id(&third)).await.unwrap();
+    erase(&fixture, ADA).await.unwrap();
+    assert_eq!(holds(&fixture, ADA).await, [""; 0]);
+    let held = fixture.held(&id(&third)).await.unwrap();
     assert_eq!(held.state, "waiting");
     let body = Changed::decode(held.body.unwrap().as_slice()).unwrap();
     assert_eq!(body, noted("a", "", 0), "only the personal data is gone");
 
-    world.send(&in_order(), [&second]).await;
-    world.becomes(&id(&fourth), "done").await;
-    assert_eq!(world.versions("a").await, [1, 2, 3, 4]);
-    world.stop().await;
+    fixture.send(&in_order(), [&second]).await;
+    fixture.becomes(&id(&fourth), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 3, 4]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -142,46 +142,46 @@ async fn an_erased_event_keeps_its_place_until_its_predecessor_comes(
 async fn an_unreadable_erased_event_is_passed_over_in_its_turn(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third] = [1, 2, 3].map(|version| message(&noted("a", ADA, 0), version));
     let unreadable = event::Message {
         body: bytes::Bytes::from_static(b"\xffada@example.com"),
         ..second.clone()
     };
-    world.send(&in_order(), [&unreadable, &third]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&third), "waiting").await;
-    world.becomes(&id(&second), "waiting").await;
+    fixture.send(&in_order(), [&unreadable, &third]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&third), "waiting").await;
+    fixture.becomes(&id(&second), "waiting").await;
     let attributing = "UPDATE angarium_inbox SET person_id = $1 WHERE aggregate_version = 2";
-    world.rows(attributing, [ADA.into()]).await;
+    fixture.rows(attributing, [ADA.into()]).await;
 
-    erase(&world, ADA).await.unwrap();
-    assert_eq!(holds(&world, ADA).await, [""; 0]);
-    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    erase(&fixture, ADA).await.unwrap();
+    assert_eq!(holds(&fixture, ADA).await, [""; 0]);
+    let letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     assert_eq!(letters.decisions(&id(&second)).await.unwrap().len(), 1);
-    world.send(&in_order(), [&first]).await;
-    world.becomes(&id(&third), "done").await;
-    assert_eq!(world.versions("a").await, [1, 3]);
-    world.stop().await;
+    fixture.send(&in_order(), [&first]).await;
+    fixture.becomes(&id(&third), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 3]);
+    fixture.stop().await;
 }
 
 /// A wait for each other's rows would make one transaction fail; a row in use is erased a moment later.
 #[tokio::test]
 async fn an_event_that_is_being_handled_is_erased_after_that() {
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let dead = message(&noted("a", ADA, 99), 1);
-    world.send(&in_order(), [&dead]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&dead), "dead").await;
-    world.stop().await;
-    let handling = world.store.begin().await.unwrap();
+    fixture.send(&in_order(), [&dead]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&dead), "dead").await;
+    fixture.stop().await;
+    let handling = fixture.store.begin().await.unwrap();
     let locking = "SELECT 1 AS one FROM angarium_inbox FOR UPDATE";
     store::sql::query_all(&handling, locking, []).await.unwrap();
-    let in_use = erase(&world, ADA).await.unwrap_err();
+    let in_use = erase(&fixture, ADA).await.unwrap_err();
     assert!(matches!(in_use, EraseError::InUse(1)), "{in_use}");
     handling.rollback().await.unwrap();
-    erase(&world, ADA).await.unwrap();
-    eventually_is("it is erased", vec![], async || holds(&world, ADA).await).await;
+    erase(&fixture, ADA).await.unwrap();
+    eventually_is("it is erased", vec![], async || holds(&fixture, ADA).await).await;
 }
 
 #[rstest]
@@ -189,28 +189,28 @@ async fn an_event_that_is_being_handled_is_erased_after_that() {
 async fn what_dies_after_its_person_was_erased_is_erased_too(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    erase(&world, ADA).await.unwrap();
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    erase(&fixture, ADA).await.unwrap();
     let late = message(&noted("a", ADA, 99), 1);
     let behind = message(&Changed::of("a"), 2);
     let other = message(&noted("b", BOB, 99), 1);
-    world.send(&in_order(), [&late, &behind, &other]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&late), "dead").await;
-    world.becomes(&id(&other), "dead").await;
+    fixture.send(&in_order(), [&late, &behind, &other]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&late), "dead").await;
+    fixture.becomes(&id(&other), "dead").await;
     let due = async || {
         let question = late_due_in_ms(&personal());
-        let row = world.rows(&question, []).await.remove(0);
+        let row = fixture.rows(&question, []).await.remove(0);
         row.try_get_by_index::<Option<i64>>(0).unwrap()
     };
     assert_eq!(due().await, Some(0));
-    let transaction = world.store.begin().await.unwrap();
+    let transaction = fixture.store.begin().await.unwrap();
     assert!(erase_late(&transaction, &personal()).await.unwrap());
     transaction.commit().await.unwrap();
     assert_eq!(due().await, None);
-    assert_eq!(holds(&world, ADA).await, [""; 0]);
-    world.becomes(&id(&behind), "done").await;
-    assert_eq!(world.versions("a").await, [2]);
-    assert_eq!(world.held(&id(&other)).await.unwrap().state, "dead");
-    world.stop().await;
+    assert_eq!(holds(&fixture, ADA).await, [""; 0]);
+    fixture.becomes(&id(&behind), "done").await;
+    assert_eq!(fixture.versions("a").await, [2]);
+    assert_eq!(fixture.held(&id(&other)).await.unwrap().state, "dead");
+    fixture.stop().await;
 }

@@ -14,7 +14,7 @@ use testkit::{BrokerKind, SmallDisk, StoreKind, eventually, eventually_is};
 
 use crate::effects::{QUEUE, change, execute};
 use crate::events::{Changed, id, message};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 static TRIES: AtomicU32 = AtomicU32::new(0);
 
@@ -38,19 +38,19 @@ async fn ignore_a_full_disk(
 
 #[tokio::test]
 async fn a_handler_that_ignores_a_full_disk_has_one_effect() {
-    let mut world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(ignore_a_full_disk);
     let event = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&event]).await;
-    world.run_consumer(subscriptions());
-    let row = world.becomes(&id(&event), "done").await;
-    assert_eq!(world.handled().await, [id(&event)]);
+    fixture.send(&subscriptions(), [&event]).await;
+    fixture.run_consumer(subscriptions());
+    let row = fixture.becomes(&id(&event), "done").await;
+    assert_eq!(fixture.handled().await, [id(&event)]);
     assert_eq!(
         row.attempts, 0,
         "the disk's failure was counted as the handler's"
     );
     assert_eq!(TRIES.load(Ordering::SeqCst), 2);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 fn topology() -> Topology {

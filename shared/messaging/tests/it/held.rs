@@ -11,7 +11,7 @@ use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
 
 use crate::effects::{QUEUE, change, each_on_its_own, execute};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::{NEVER, World, consumer_config};
+use crate::fixture::{Fixture, NEVER, consumer_config};
 
 /// The first attempt requests a retry, later ones never end.
 fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
@@ -45,32 +45,32 @@ impl messaging::Handle<Changed> for Deadly {
 async fn a_held_event_that_kills_each_process_finally_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let attempts = Arc::new(AtomicU32::new(0));
     let event = message(&Changed::of("deadly"), 1);
     let neighbour = message(&Changed::of("b"), 1);
-    world.send(&each_on_its_own(), [&event]).await;
+    fixture.send(&each_on_its_own(), [&event]).await;
     let most = consumer_config().retry.attempts;
     for death in 2..=most + 1 {
-        world.run_consumer(deadly(Arc::clone(&attempts)));
+        fixture.run_consumer(deadly(Arc::clone(&attempts)));
         eventually_is("it is being handled", death, async || {
             attempts.load(Ordering::SeqCst)
         })
         .await;
-        world.abort().await;
+        fixture.abort().await;
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
-        execute(world.store.connection(), due, []).await.unwrap();
+        execute(fixture.store.connection(), due, []).await.unwrap();
     }
-    world.send(&each_on_its_own(), [&neighbour]).await;
-    world.run_consumer(deadly(Arc::clone(&attempts)));
-    let held = world.becomes(&id(&event), "dead").await;
+    fixture.send(&each_on_its_own(), [&neighbour]).await;
+    fixture.run_consumer(deadly(Arc::clone(&attempts)));
+    let held = fixture.becomes(&id(&event), "dead").await;
     let cause = "4 attempts in a row did not end, because the process ended (not yet)";
     assert_eq!(held.cause.as_deref(), Some(cause));
     assert_eq!(held.body.as_deref(), Some(&event.body[..]));
-    world.becomes(&id(&neighbour), "done").await;
-    assert_eq!(world.handled().await, [id(&neighbour)]);
+    fixture.becomes(&id(&neighbour), "done").await;
+    assert_eq!(fixture.handled().await, [id(&neighbour)]);
     assert_eq!(attempts.load(Ordering::SeqCst), most + 1);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -78,7 +78,7 @@ async fn a_held_event_that_kills_each_process_finally_is_dead(
 async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let attempts = Arc::new(AtomicU32::new(0));
     let event = message(&Changed::of("deadly"), 1);
     let neighbours: Vec<_> = ["b", "c", "d"]
@@ -93,21 +93,21 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         },
         ..consumer_config()
     };
-    world
+    fixture
         .send(&each_on_its_own(), neighbours.iter().chain([&event]))
         .await;
-    world.run_consumer_as(deadly(Arc::clone(&attempts)), config);
+    fixture.run_consumer_as(deadly(Arc::clone(&attempts)), config);
     for held in neighbours.iter().chain([&event]) {
-        world.becomes(&id(held), "deferred").await;
+        fixture.becomes(&id(held), "deferred").await;
     }
-    world.abort().await;
+    fixture.abort().await;
     let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
-    execute(world.store.connection(), due, []).await.unwrap();
+    execute(fixture.store.connection(), due, []).await.unwrap();
     loop {
         let before = attempts.load(Ordering::SeqCst);
-        world.run_consumer(deadly(Arc::clone(&attempts)));
+        fixture.run_consumer(deadly(Arc::clone(&attempts)));
         let dies = eventually("it is being handled, or given up", async || {
-            let held = world.held(&id(&event)).await.unwrap();
+            let held = fixture.held(&id(&event)).await.unwrap();
             match attempts.load(Ordering::SeqCst) > before {
                 true => Ok(true),
                 false if held.state == "dead" => Ok(false),
@@ -119,16 +119,16 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
             break;
         }
         let begun = "SELECT event_id FROM angarium_inbox WHERE begun > 1";
-        assert_eq!(world.rows(begun, []).await.len(), 1);
-        world.abort().await;
+        assert_eq!(fixture.rows(begun, []).await.len(), 1);
+        fixture.abort().await;
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
-        execute(world.store.connection(), due, []).await.unwrap();
+        execute(fixture.store.connection(), due, []).await.unwrap();
     }
     for neighbour in &neighbours {
-        assert_eq!(world.becomes(&id(neighbour), "done").await.attempts, 1);
+        assert_eq!(fixture.becomes(&id(neighbour), "done").await.attempts, 1);
     }
-    assert_eq!(world.effects().await.len(), neighbours.len());
-    world.stop().await;
+    assert_eq!(fixture.effects().await.len(), neighbours.len());
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -147,23 +147,23 @@ async fn replicas_that_try_the_same_event_spend_its_attempts_once(
         Err(HandlerError::retry("not yet"))
     }
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(failing);
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let event = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&event]).await;
-    world.look_soon();
-    world.run_consumer(subscriptions());
-    world.look_soon();
-    world.run_consumer(subscriptions());
-    let held = world.becomes(&id(&event), "dead").await;
+    fixture.send(&subscriptions(), [&event]).await;
+    fixture.look_soon();
+    fixture.run_consumer(subscriptions());
+    fixture.look_soon();
+    fixture.run_consumer(subscriptions());
+    let held = fixture.becomes(&id(&event), "dead").await;
     assert_eq!(held.attempts, 4);
     let calls = &CALLS[usize::from(store == StoreKind::Sqlite)];
     assert_eq!(calls.load(Ordering::SeqCst), 4);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn held_events_that_take_their_time_do_not_keep_another_one() {
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let config = ConsumerConfig {
         lanes: 4,
         ..consumer_config()
@@ -185,11 +185,11 @@ async fn held_events_that_take_their_time_do_not_keep_another_one() {
         }
     }
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(handle);
-    world.send(&subscriptions(), &slow).await;
-    world.run_consumer_as(subscriptions(), config);
+    fixture.send(&subscriptions(), &slow).await;
+    fixture.run_consumer_as(subscriptions(), config);
     eventually("three are at it, and do not end", async || {
         let taken = "SELECT event_id FROM angarium_inbox WHERE state = 'deferred' AND begun = 1";
-        let taken = world.rows(taken, []).await.len();
+        let taken = fixture.rows(taken, []).await.len();
         if taken == slow.len() {
             Ok(())
         } else {
@@ -197,10 +197,10 @@ async fn held_events_that_take_their_time_do_not_keep_another_one() {
         }
     })
     .await;
-    world.send(&subscriptions(), [&quick]).await;
-    world.becomes(&id(&quick), "done").await;
-    assert_eq!(world.handled().await, [id(&quick)]);
-    world.abort().await;
+    fixture.send(&subscriptions(), [&quick]).await;
+    fixture.becomes(&id(&quick), "done").await;
+    assert_eq!(fixture.handled().await, [id(&quick)]);
+    fixture.abort().await;
 }
 
 #[tokio::test]
@@ -220,16 +220,16 @@ async fn a_transaction_that_lost_a_race_costs_no_attempt() {
         }
         change(transaction, event, delivered).await
     }
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(racing);
     let event = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&event]).await;
-    world.run_consumer(subscriptions());
-    let held = world.becomes(&id(&event), "done").await;
+    fixture.send(&subscriptions(), [&event]).await;
+    fixture.run_consumer(subscriptions());
+    let held = fixture.becomes(&id(&event), "done").await;
     assert_eq!((held.attempts, held.cause), (0, None));
     assert_eq!(LEFT.load(Ordering::SeqCst), 0);
-    assert_eq!(world.handled().await, [id(&event)]);
-    world.stop().await;
+    assert_eq!(fixture.handled().await, [id(&event)]);
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -245,20 +245,20 @@ async fn a_statement_that_outlasts_its_handler_is_a_failed_attempt() {
         }
         change(transaction, event, delivered).await
     }
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(sleeping);
     let event = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&event]).await;
+    fixture.send(&subscriptions(), [&event]).await;
     let config = ConsumerConfig {
         handler_time_out: Duration::from_millis(500),
         ..consumer_config()
     };
-    world.run_consumer_as(subscriptions(), config);
-    let held = world.becomes(&id(&event), "done").await;
+    fixture.run_consumer_as(subscriptions(), config);
+    let held = fixture.becomes(&id(&event), "done").await;
     assert_eq!(held.cause.as_deref(), Some("no end within 500ms"));
     assert_eq!(held.attempts, 1);
-    assert_eq!(world.handled().await, [id(&event)]);
-    world.stop().await;
+    assert_eq!(fixture.handled().await, [id(&event)]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -271,15 +271,15 @@ async fn a_line_of_the_table_may_give_up_earlier(
     #[case] age: Duration,
     #[case] cause: &str,
 ) {
-    let mut world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let event = message(&Changed::failing("a", 99, Failure::Retry), 1);
     let subscriptions = || each_on_its_own().giving_up_after(attempts, age);
-    world.send(&subscriptions(), [&event]).await;
-    world.run_consumer(subscriptions());
-    let held = world.becomes(&id(&event), "dead").await;
+    fixture.send(&subscriptions(), [&event]).await;
+    fixture.run_consumer(subscriptions());
+    let held = fixture.becomes(&id(&event), "dead").await;
     let given = held.cause.unwrap_or_default();
     assert!(given.starts_with(cause), "{given}");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -288,7 +288,7 @@ async fn many_held_events_are_all_handled(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const COPIES: usize = 400;
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
     let config = ConsumerConfig {
         retry: RetryPolicy {
@@ -298,10 +298,10 @@ async fn many_held_events_are_all_handled(
         },
         ..consumer_config()
     };
-    world.send(&each_on_its_own(), [&event]).await;
-    world.run_consumer_as(each_on_its_own(), config);
-    world.becomes(&id(&event), "deferred").await;
-    world.stop().await;
+    fixture.send(&each_on_its_own(), [&event]).await;
+    fixture.run_consumer_as(each_on_its_own(), config);
+    fixture.becomes(&id(&event), "deferred").await;
+    fixture.stop().await;
     let kept = "consumer, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key,
                 properties, body, received_at, attempts";
     let copying = format!(
@@ -310,15 +310,15 @@ async fn many_held_events_are_all_handled(
          SELECT {{uuid ('00000000-0000-0000-0000-' || (100000000000 + n))}}, {{time of 0}}, {kept}
          FROM angarium_inbox, number"
     );
-    execute(world.store.connection(), &copying, [])
+    execute(fixture.store.connection(), &copying, [])
         .await
         .unwrap();
-    world.run_consumer(each_on_its_own());
+    fixture.run_consumer(each_on_its_own());
     eventually_is("all are handled", COPIES, async || {
-        world.effects().await.len()
+        fixture.effects().await.len()
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -326,23 +326,23 @@ async fn many_held_events_are_all_handled(
 async fn a_handler_that_hangs_does_not_keep_its_lane(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let hanging = message(&Changed::failing("hanging", 9, Failure::Hang), 1);
     let good = ["a", "b", "c", "d"].map(|account| message(&Changed::of(account), 1));
     let [first, second, ..] = &good;
-    world
+    fixture
         .send(&each_on_its_own(), [first, &hanging, second])
         .await;
     let config = ConsumerConfig {
         lanes: 1,
         ..consumer_config()
     };
-    world.run_consumer_as(each_on_its_own(), config);
-    world.send(&each_on_its_own(), &good[2..]).await;
+    fixture.run_consumer_as(each_on_its_own(), config);
+    fixture.send(&each_on_its_own(), &good[2..]).await;
     for event in &good {
-        world.becomes(&id(event), "done").await;
+        fixture.becomes(&id(event), "done").await;
     }
-    let hanging = world.becomes(&id(&hanging), "deferred").await;
+    let hanging = fixture.becomes(&id(&hanging), "deferred").await;
     assert_eq!(hanging.attempts, 0);
-    world.abort().await;
+    fixture.abort().await;
 }

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::each_on_its_own;
 use crate::events::Changed;
+use crate::fixture::{Fixture, cause};
 use crate::scripted::Scripted;
-use crate::world::{World, cause};
 
 mod stale;
 
@@ -21,18 +21,18 @@ mod stale;
 async fn a_relay_that_died_holding_the_lease_is_succeeded(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.commit(&Changed::of("a"), 1).await;
-    world.all_is_published().await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.commit(&Changed::of("a"), 1).await;
+    fixture.all_is_published().await;
     // As after a kill: the lease stays.
-    world.abort().await;
-    assert_ne!(holder(&world).await, "");
+    fixture.abort().await;
+    assert_ne!(holder(&fixture).await, "");
 
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.commit(&Changed::of("a"), 2).await;
-    world.all_is_published().await;
-    world.stop().await;
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.commit(&Changed::of("a"), 2).await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
 }
 
 /// The standby polls as rarely as in production, and gets no signal.
@@ -43,8 +43,8 @@ async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
 ) {
     const TAKEOVER: Duration = Duration::from_secs(5);
     const LOOKING: Duration = Duration::from_secs(1);
-    let world = World::new(store, BrokerKind::Embedded).await;
-    let replica = || Store::new(world.store.connection().clone());
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    let replica = || Store::new(fixture.store.connection().clone());
     let (active, standby) = (replica(), replica());
     let (to_active, mut by_active) = Scripted::new(0);
     let (to_standby, mut by_standby) = Scripted::new(0);
@@ -55,7 +55,7 @@ async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
     running.spawn(relay(&active, to_active).run(stop.clone()));
     commit(&active, 1).await;
     by_active.recv().await.unwrap().answer(Confirmation::Routed);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     waiting.spawn(relay(&standby, to_standby).run(stop.clone()));
 
     commit(&active, 2).await;
@@ -68,7 +68,7 @@ async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
     assert_eq!(taken_over.event().1, 2);
     assert!(took < TAKEOVER + LOOKING, "{took:?}");
     taken_over.answer(Confirmation::Routed);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     stop.cancel();
     waiting.join_next().await.unwrap().unwrap();
 }
@@ -84,16 +84,16 @@ async fn commit(store: &Store, version: i64) {
 async fn a_relay_that_stops_gives_the_lease_back(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.commit(&Changed::of("a"), 1).await;
-    world.all_is_published().await;
-    world.stop().await;
-    assert_eq!(holder(&world).await, "");
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.commit(&Changed::of("a"), 1).await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
+    assert_eq!(holder(&fixture).await, "");
 }
 
-async fn holder(world: &World) -> String {
-    let rows = world
+async fn holder(fixture: &Fixture) -> String {
+    let rows = fixture
         .rows("SELECT holder FROM angarium_relay_lease", [])
         .await;
     rows[0].try_get("", "holder").unwrap()
@@ -105,20 +105,24 @@ async fn two_relays_publish_each_event_and_none_twice(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const EVENTS: i64 = 200;
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.run_relay(world.transport(&each_on_its_own()));
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
     for version in 1..=EVENTS {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     let queue = each_on_its_own().queue().name;
     eventually_is(
         "each is in the queue once",
         EVENTS.unsigned_abs(),
-        async || world.broker.messages(&queue).await,
+        async || fixture.broker.messages(&queue).await,
     )
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }

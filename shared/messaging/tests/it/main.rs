@@ -33,7 +33,6 @@ mod deferred;
 #[cfg(test)]
 mod divergence;
 #[cfg(test)]
-mod due;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
@@ -42,6 +41,8 @@ mod engine;
 mod erasure;
 #[cfg(test)]
 mod events;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
@@ -90,5 +91,4 @@ mod unroutable;
 mod upgrade;
 #[cfg(test)]
 mod waiting;
-#[cfg(test)]
-mod world;
+mod wakeup;

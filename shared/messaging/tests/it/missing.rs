@@ -12,7 +12,7 @@ use testkit::{BrokerKind, Stack, StoreKind, eventually, eventually_is};
 
 use crate::effects::{each_on_its_own, in_order};
 use crate::events::{Changed, EXCHANGE, id};
-use crate::world::{World, consumer_config};
+use crate::fixture::{Fixture, consumer_config};
 
 mod by_hand;
 pub(crate) mod losing;
@@ -47,15 +47,18 @@ pub(crate) fn consumer() -> ConsumerConfig {
 }
 
 /// A producer with a transport that loses messages, and its consumer.
-pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<Losing> {
-    let transport = Losing::new(world.transport(&subscriptions()));
-    world.run_relay_as(transport.clone(), relay());
-    world.run_consumer_as(subscriptions(), consumer());
-    world.expects().await;
+pub(crate) async fn losing(
+    fixture: &mut Fixture,
+    subscriptions: fn() -> Subscriptions,
+) -> Arc<Losing> {
+    let transport = Losing::new(fixture.transport(&subscriptions()));
+    fixture.run_relay_as(transport.clone(), relay());
+    fixture.run_consumer_as(subscriptions(), consumer());
+    fixture.expects().await;
     transport
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn stream(&self) -> Option<(i64, i64)> {
         let reading = "SELECT number, patterns FROM angarium_checkpoint_stream";
         let rows = self.rows(reading, []).await;
@@ -116,27 +119,27 @@ async fn a_lost_tail_is_missing_until_it_arrives(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
-    let transport = losing(&mut world, each_on_its_own).await;
-    let arrives = world.commit(&Changed::of("a"), 1).await;
-    world.becomes(&arrives.to_string(), "done").await;
+    let mut fixture = Fixture::new(store, broker).await;
+    let transport = losing(&mut fixture, each_on_its_own).await;
+    let arrives = fixture.commit(&Changed::of("a"), 1).await;
+    fixture.becomes(&arrives.to_string(), "done").await;
     transport.loses(Loses::Events);
     for version in 2..=6 {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     transport.loses(Loses::Nothing);
     let lost = transport.lost();
     assert_eq!(lost.len(), 5);
-    world.lacks(&lost).await;
+    fixture.lacks(&lost).await;
 
-    world.send(&each_on_its_own(), &lost[..4]).await;
-    world.lacks(&lost[4..]).await;
-    world.send(&each_on_its_own(), &lost[4..]).await;
-    world.lacks([]).await;
-    assert_eq!(world.versions("a").await.len(), 6);
-    assert_eq!(world.gaps().await, []);
-    world.stop().await;
+    fixture.send(&each_on_its_own(), &lost[..4]).await;
+    fixture.lacks(&lost[4..]).await;
+    fixture.send(&each_on_its_own(), &lost[4..]).await;
+    fixture.lacks([]).await;
+    assert_eq!(fixture.versions("a").await.len(), 6);
+    assert_eq!(fixture.gaps().await, []);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -144,23 +147,23 @@ async fn a_lost_tail_is_missing_until_it_arrives(
 async fn a_lost_event_in_the_middle_is_missing_and_nothing_else(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = losing(&mut world, in_order).await;
-    world.commit(&Changed::of("a"), 1).await;
-    world.all_is_published().await;
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut fixture, in_order).await;
+    fixture.commit(&Changed::of("a"), 1).await;
+    fixture.all_is_published().await;
     transport.loses(Loses::Events);
-    world.commit(&Changed::of("a"), 2).await;
-    world.all_is_published().await;
+    fixture.commit(&Changed::of("a"), 2).await;
+    fixture.all_is_published().await;
     transport.loses(Loses::Nothing);
-    let waits = world.commit(&Changed::of("a"), 3).await;
+    let waits = fixture.commit(&Changed::of("a"), 3).await;
     let lost = transport.lost();
-    world.becomes(&waits.to_string(), "waiting").await;
-    world.lacks(&lost).await;
-    world.send(&in_order(), &lost).await;
-    world.becomes(&waits.to_string(), "done").await;
-    world.lacks([]).await;
-    assert_eq!(world.versions("a").await, [1, 2, 3]);
-    world.stop().await;
+    fixture.becomes(&waits.to_string(), "waiting").await;
+    fixture.lacks(&lost).await;
+    fixture.send(&in_order(), &lost).await;
+    fixture.becomes(&waits.to_string(), "done").await;
+    fixture.lacks([]).await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 3]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -168,10 +171,10 @@ async fn a_lost_event_in_the_middle_is_missing_and_nothing_else(
 async fn a_lost_checkpoint_is_a_gap_until_it_arrives_and_is_compared(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = losing(&mut world, each_on_its_own).await;
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut fixture, each_on_its_own).await;
     transport.loses(Loses::Everything);
-    let event = world.commit(&Changed::of("a"), 1).await.to_string();
+    let event = fixture.commit(&Changed::of("a"), 1).await.to_string();
     eventually("its checkpoint is lost as well", async || {
         let listing = transport.checkpoints().into_iter();
         let mut listing = listing.filter(|checkpoint| !checkpoint.published.is_empty());
@@ -186,14 +189,14 @@ async fn a_lost_checkpoint_is_a_gap_until_it_arrives_and_is_compared(
     assert_eq!(lost.iter().map(id).collect::<Vec<_>>(), [event]);
     let numbers: Vec<i64> = checkpoints.iter().filter_map(event::sequence).collect();
     let gap = (*numbers.first().unwrap(), *numbers.last().unwrap());
-    eventually_is("there is a gap", vec![gap], async || world.gaps().await).await;
-    assert_eq!(world.missing().await, BTreeSet::new());
+    eventually_is("there is a gap", vec![gap], async || fixture.gaps().await).await;
+    assert_eq!(fixture.missing().await, BTreeSet::new());
 
     let again = checkpoints.iter().rev().chain(checkpoints.first());
-    world.send(&each_on_its_own(), again).await;
-    eventually_is("the gap is filled", vec![], async || world.gaps().await).await;
-    world.lacks(&lost).await;
-    world.stop().await;
+    fixture.send(&each_on_its_own(), again).await;
+    eventually_is("the gap is filled", vec![], async || fixture.gaps().await).await;
+    fixture.lacks(&lost).await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -201,12 +204,12 @@ async fn a_lost_checkpoint_is_a_gap_until_it_arrives_and_is_compared(
 async fn a_new_consumer_misses_nothing_from_before_its_start(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let producer = world.broker.transport(Topology::publishing([EXCHANGE]));
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let producer = fixture.broker.transport(Topology::publishing([EXCHANGE]));
     let transport = Losing::new(producer);
     transport.loses(Loses::Events);
-    world.run_relay_as(transport.clone(), relay());
-    let before = world.commit(&Changed::of("a"), 1).await;
+    fixture.run_relay_as(transport.clone(), relay());
+    let before = fixture.commit(&Changed::of("a"), 1).await;
     eventually("a checkpoint lists it", async || {
         let checkpoints = transport.checkpoints();
         let mut lists = checkpoints.iter().flat_map(|listed| &listed.published);
@@ -215,47 +218,47 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
     })
     .await;
     for version in 2..=20 {
-        world.commit(&Changed::of("a"), version).await;
+        fixture.commit(&Changed::of("a"), version).await;
     }
-    world.run_consumer_as(each_on_its_own(), consumer());
-    world.all_is_published().await;
-    world.has_compared(&transport).await;
+    fixture.run_consumer_as(each_on_its_own(), consumer());
+    fixture.all_is_published().await;
+    fixture.has_compared(&transport).await;
     // That may be its first checkpoint.
-    world.expects().await;
-    let after = world.commit(&Changed::of("a"), 21).await.to_string();
+    fixture.expects().await;
+    let after = fixture.commit(&Changed::of("a"), 21).await.to_string();
     eventually("what is lost later is missing", async || {
-        let missing = world.missing().await;
+        let missing = fixture.missing().await;
         missing.contains(&after).then_some(()).ok_or(missing)
     })
     .await;
     // It may expect some events after its first checkpoint.
-    let missing = world.missing().await;
+    let missing = fixture.missing().await;
     assert!(!missing.contains(&before.to_string()), "{missing:?}");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
 #[tokio::test]
 async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = losing(&mut world, each_on_its_own).await;
-    world.stop().await;
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut fixture, each_on_its_own).await;
+    fixture.stop().await;
 
     transport.loses(Loses::Events);
-    world.run_relay_as(transport.clone(), relay());
-    let first = world.commit(&Changed::of("a"), 1).await.to_string();
-    world.all_is_published().await;
-    world.abort().await;
+    fixture.run_relay_as(transport.clone(), relay());
+    let first = fixture.commit(&Changed::of("a"), 1).await.to_string();
+    fixture.all_is_published().await;
+    fixture.abort().await;
     transport.loses(Loses::Nothing);
-    world.run_relay_as(transport.clone(), relay());
-    let second = world.commit(&Changed::of("a"), 2).await.to_string();
-    world.run_consumer_as(each_on_its_own(), consumer());
-    world.becomes(&second, "done").await;
+    fixture.run_relay_as(transport.clone(), relay());
+    let second = fixture.commit(&Changed::of("a"), 2).await.to_string();
+    fixture.run_consumer_as(each_on_its_own(), consumer());
+    fixture.becomes(&second, "done").await;
     let lost = transport.lost();
     assert_eq!(lost.iter().map(id).collect::<Vec<_>>(), [first]);
-    world.lacks(&lost).await;
-    assert_eq!(world.gaps().await, []);
-    world.stop().await;
+    fixture.lacks(&lost).await;
+    assert_eq!(fixture.gaps().await, []);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -263,8 +266,8 @@ async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] 
 async fn a_checkpoint_without_a_confirm_is_published_again(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = losing(&mut world, each_on_its_own).await;
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut fixture, each_on_its_own).await;
     transport.loses(Loses::Confirms);
     let before = transport.unanswered();
     eventually("one has no confirm", async || {
@@ -273,14 +276,14 @@ async fn a_checkpoint_without_a_confirm_is_published_again(
     })
     .await;
     transport.loses(Loses::Nothing);
-    let number = world.stream().await.unwrap().0;
+    let number = fixture.stream().await.unwrap().0;
     eventually("later ones arrive", async || {
-        let now = world.stream().await.unwrap().0;
+        let now = fixture.stream().await.unwrap().0;
         (now > number + 1).then_some(()).ok_or(now)
     })
     .await;
-    assert_eq!(world.gaps().await, []);
-    world.stop().await;
+    assert_eq!(fixture.gaps().await, []);
+    fixture.stop().await;
 }
 
 /// A queue that was never bound for checkpoints does not look complete, because events announce them.
@@ -289,18 +292,18 @@ async fn a_checkpoint_without_a_confirm_is_published_again(
 async fn checkpoints_that_never_come_are_expected(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = Losing::new(world.transport(&each_on_its_own()));
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = Losing::new(fixture.transport(&each_on_its_own()));
     transport.loses(Loses::Checkpoints);
-    world.run_relay_as(transport.clone(), relay());
-    world.run_consumer_as(each_on_its_own(), consumer());
-    world.commit(&Changed::of("a"), 1).await;
-    let seen = async || world.stream().await;
+    fixture.run_relay_as(transport.clone(), relay());
+    fixture.run_consumer_as(each_on_its_own(), consumer());
+    fixture.commit(&Changed::of("a"), 1).await;
+    let seen = async || fixture.stream().await;
     eventually_is("they are expected", Some((0, 0)), seen).await;
     transport.loses(Loses::Nothing);
-    world.expects().await;
-    assert_eq!(world.gaps().await, []);
-    world.stop().await;
+    fixture.expects().await;
+    assert_eq!(fixture.gaps().await, []);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -308,15 +311,15 @@ async fn checkpoints_that_never_come_are_expected(
 async fn replicas_share_one_line_of_numbers(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    let transport = losing(&mut world, each_on_its_own).await;
-    world.run_relay_as(transport.clone(), relay());
-    world.run_consumer_as(each_on_its_own(), consumer());
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut fixture, each_on_its_own).await;
+    fixture.run_relay_as(transport.clone(), relay());
+    fixture.run_consumer_as(each_on_its_own(), consumer());
     let mut events = BTreeSet::new();
     for account in 0..60 {
-        events.insert(world.commit(&Changed::of(&account.to_string()), 1).await);
+        events.insert(fixture.commit(&Changed::of(&account.to_string()), 1).await);
     }
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     eventually("all are listed", async || {
         let checkpoints = transport.checkpoints();
         let listed = checkpoints.iter().flat_map(|one| &one.published);
@@ -326,7 +329,7 @@ async fn replicas_share_one_line_of_numbers(
             .ok_or(listed.len())
     })
     .await;
-    world.has_compared(&transport).await;
+    fixture.has_compared(&transport).await;
     let numbers: BTreeSet<i64> = transport
         .checkpoints()
         .iter()
@@ -339,7 +342,7 @@ async fn replicas_share_one_line_of_numbers(
         listed.sum::<usize>() <= usize::from(pace().most)
     }));
     tokio::time::sleep(2 * GRACE).await;
-    assert_eq!(world.missing().await, BTreeSet::new());
-    eventually_is("no gap is left", vec![], async || world.gaps().await).await;
-    world.stop().await;
+    assert_eq!(fixture.missing().await, BTreeSet::new());
+    eventually_is("no gap is left", vec![], async || fixture.gaps().await).await;
+    fixture.stop().await;
 }

@@ -7,7 +7,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{QUEUE, change, execute};
 use crate::events::{Audited, Changed, EXCHANGE, Failure, Renamed, id, message};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const OBSERVED: &str = "observed";
 
@@ -35,9 +35,9 @@ async fn observe(
     Ok(())
 }
 
-async fn effects(world: &World) -> Vec<(String, i64)> {
+async fn effects(fixture: &Fixture) -> Vec<(String, i64)> {
     let written = "SELECT note, version FROM effect WHERE account = 'a' ORDER BY position";
-    let rows = world.rows(written, []).await;
+    let rows = fixture.rows(written, []).await;
     let effect = |row: &sea_orm::QueryResult| {
         let note: String = row.try_get("", "note").unwrap();
         (note, row.try_get("", "version").unwrap())
@@ -59,7 +59,7 @@ async fn each_event_is_observed_in_order_before_its_handler(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2], [2, 1, 0])] arrival: [usize; 3],
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let audited = Audited {
         account: "a".to_owned(),
     };
@@ -69,11 +69,14 @@ async fn each_event_is_observed_in_order_before_its_handler(
         message(&Changed::of("a"), 3),
     ];
     let arriving = arrival.map(|index| &events[index]);
-    world.send(&observed(), arriving).await;
-    world.run_consumer(observed());
+    fixture.send(&observed(), arriving).await;
+    fixture.run_consumer(observed());
     let expected = vec![seen(1), handled(1), seen(2), seen(3), handled(3)];
-    eventually_is("all are observed", expected, async || effects(&world).await).await;
-    world.stop().await;
+    eventually_is("all are observed", expected, async || {
+        effects(&fixture).await
+    })
+    .await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -81,13 +84,13 @@ async fn each_event_is_observed_in_order_before_its_handler(
 async fn what_an_observer_wrote_is_undone_with_a_handler_that_fails(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let event = message(&Changed::failing("a", 2, Failure::Retry), 1);
-    world.send(&observed(), [&event]).await;
-    world.run_consumer(observed());
-    world.becomes(&id(&event), "done").await;
-    assert_eq!(effects(&world).await, [seen(1), handled(1)]);
-    world.stop().await;
+    fixture.send(&observed(), [&event]).await;
+    fixture.run_consumer(observed());
+    fixture.becomes(&id(&event), "done").await;
+    assert_eq!(effects(&fixture).await, [seen(1), handled(1)]);
+    fixture.stop().await;
 }
 
 /// Also types without a line in the table.
@@ -107,16 +110,16 @@ fn an_observer_alone_binds_all_events_of_its_aggregate() {
 async fn a_skipped_event_of_an_unknown_type_is_observed(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let unknown = message(&Renamed::of("a"), 1);
     let after = message(&Changed::of("a"), 2);
-    world.send(&observed(), [&unknown, &after]).await;
-    world.run_consumer(observed());
+    fixture.send(&observed(), [&unknown, &after]).await;
+    fixture.run_consumer(observed());
     let expected = vec![seen(1), seen(2), handled(2)];
     eventually_is("both are observed", expected, async || {
-        effects(&world).await
+        effects(&fixture).await
     })
     .await;
-    world.becomes(&id(&unknown), "skipped").await;
-    world.stop().await;
+    fixture.becomes(&id(&unknown), "skipped").await;
+    fixture.stop().await;
 }

@@ -9,7 +9,7 @@ use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
 
 use crate::effects::{QUEUE, in_order};
 use crate::events::{Audited, Changed, Failure, id, message};
-use crate::world::{NEVER, World, consumer_config};
+use crate::fixture::{Fixture, NEVER, consumer_config};
 
 #[rstest]
 #[tokio::test]
@@ -17,25 +17,25 @@ async fn an_event_behind_a_gap_waits_for_its_predecessor(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let [first, second, third, fourth] = events("a");
-    world.send(&in_order(), [&first, &fourth, &third]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&first), "done").await;
-    let held = world.becomes(&id(&third), "waiting").await;
+    fixture.send(&in_order(), [&first, &fourth, &third]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&first), "done").await;
+    let held = fixture.becomes(&id(&third), "waiting").await;
     assert_eq!(held.body.as_deref(), Some(&third.body[..]));
-    world.becomes(&id(&fourth), "waiting").await;
-    assert_eq!(world.versions("a").await, [1]);
+    fixture.becomes(&id(&fourth), "waiting").await;
+    assert_eq!(fixture.versions("a").await, [1]);
 
-    world.send(&in_order(), [&second]).await;
+    fixture.send(&in_order(), [&second]).await;
     eventually_is("all in order", vec![1, 2, 3, 4], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    assert_eq!(world.held(&id(&third)).await.unwrap().attempts, 0);
-    world.stop().await;
+    assert_eq!(fixture.held(&id(&third)).await.unwrap().attempts, 0);
+    fixture.stop().await;
     eventually_is("all is acknowledged", 0, async || {
-        world.broker.messages(QUEUE).await
+        fixture.broker.messages(QUEUE).await
     })
     .await;
 }
@@ -47,7 +47,7 @@ async fn effects_are_in_order_for_any_deliveries_and_failures(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     const VERSIONS: i64 = 8;
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let mut events: Vec<Message> = Vec::new();
     for account in ["a", "b", "c"] {
         for version in 1..=VERSIONS {
@@ -59,19 +59,19 @@ async fn effects_are_in_order_for_any_deliveries_and_failures(
     let seed = fastrand::get_seed();
     let mut deliveries: Vec<&Message> = events.iter().chain(&events).collect();
     fastrand::shuffle(&mut deliveries);
-    world.send(&in_order(), deliveries).await;
-    world.run_consumer(in_order());
-    world.run_consumer(in_order());
+    fixture.send(&in_order(), deliveries).await;
+    fixture.run_consumer(in_order());
+    fixture.run_consumer(in_order());
     for account in ["a", "b", "c"] {
         let what = format!("{account} is complete and in order (seed {seed})");
         eventually_is(&what, (1..=VERSIONS).collect::<Vec<_>>(), async || {
-            world.versions(account).await
+            fixture.versions(account).await
         })
         .await;
     }
-    world.stop().await;
-    assert_eq!(world.effects().await.len(), events.len(), "seed {seed}");
-    let inbox = world.inbox().await;
+    fixture.stop().await;
+    assert_eq!(fixture.effects().await.len(), events.len(), "seed {seed}");
+    let inbox = fixture.inbox().await;
     assert!(inbox.iter().all(|held| held.state == "done"), "{inbox:?}");
 }
 
@@ -80,11 +80,11 @@ async fn effects_are_in_order_for_any_deliveries_and_failures(
 async fn a_deferred_event_holds_its_followers_but_no_other_aggregate(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let first = message(&Changed::failing("a", 1, Failure::Retry), 1);
     let second = message(&Changed::of("a"), 2);
     let other = message(&Changed::of("b"), 1);
-    world.send(&in_order(), [&first, &second, &other]).await;
+    fixture.send(&in_order(), [&first, &second, &other]).await;
     let config = ConsumerConfig {
         retry: RetryPolicy {
             first_delay: NEVER,
@@ -93,20 +93,20 @@ async fn a_deferred_event_holds_its_followers_but_no_other_aggregate(
         },
         ..consumer_config()
     };
-    world.run_consumer_as(in_order(), config);
-    world.becomes(&id(&first), "deferred").await;
-    world.becomes(&id(&second), "waiting").await;
-    world.becomes(&id(&other), "done").await;
-    assert_eq!(world.handled().await, [id(&other)]);
-    world.stop().await;
+    fixture.run_consumer_as(in_order(), config);
+    fixture.becomes(&id(&first), "deferred").await;
+    fixture.becomes(&id(&second), "waiting").await;
+    fixture.becomes(&id(&other), "done").await;
+    assert_eq!(fixture.handled().await, [id(&other)]);
+    fixture.stop().await;
 
-    make_due(&world, &first).await;
-    world.run_consumer(in_order());
+    make_due(&fixture, &first).await;
+    fixture.run_consumer(in_order());
     eventually_is("both in order", vec![1, 2], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -115,7 +115,7 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(1, 2)] dies: i64,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut events = events("a");
     let index = usize::try_from(dies - 1).unwrap();
     events[index] = message(&Changed::failing("a", 99, Failure::Reject), dies);
@@ -124,24 +124,26 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
         baseline_wait: Duration::ZERO,
         ..consumer_config()
     };
-    world.send(&in_order(), events.iter().chain(&others)).await;
-    world.run_consumer_as(in_order(), config);
-    world.becomes(&id(&events[index]), "dead").await;
+    fixture
+        .send(&in_order(), events.iter().chain(&others))
+        .await;
+    fixture.run_consumer_as(in_order(), config);
+    fixture.becomes(&id(&events[index]), "dead").await;
     for later in &events[index + 1..] {
-        world.becomes(&id(later), "waiting").await;
+        fixture.becomes(&id(later), "waiting").await;
     }
     eventually_is("the other one goes on", vec![1, 2, 3, 4], async || {
-        world.versions("b").await
+        fixture.versions("b").await
     })
     .await;
     eventually_is("nothing is due", 0, async || {
         let due = "SELECT 1 FROM angarium_inbox WHERE due_at IS NOT NULL";
-        world.rows(due, []).await.len()
+        fixture.rows(due, []).await.len()
     })
     .await;
     let before: Vec<i64> = (1..dies).collect();
-    assert_eq!(world.versions("a").await, before);
-    world.stop().await;
+    assert_eq!(fixture.versions("a").await, before);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -149,19 +151,19 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
 async fn what_is_older_than_the_position_has_no_effect(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third, _] = events("a");
-    world.send(&in_order(), [&first, &second]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&second), "done").await;
+    fixture.send(&in_order(), [&first, &second]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&second), "done").await;
     let impostor = message(&Changed::of("a"), 2);
-    world.send(&in_order(), [&impostor, &first, &third]).await;
-    world.becomes(&id(&third), "done").await;
+    fixture.send(&in_order(), [&impostor, &first, &third]).await;
+    fixture.becomes(&id(&third), "done").await;
     // An operator must see it.
-    let kept = world.held(&id(&impostor)).await.map(|held| held.state);
+    let kept = fixture.held(&id(&impostor)).await.map(|held| held.state);
     assert_eq!(kept.as_deref(), Some("dead"));
-    assert_eq!(world.versions("a").await, [1, 2, 3]);
-    world.stop().await;
+    assert_eq!(fixture.versions("a").await, [1, 2, 3]);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -169,7 +171,7 @@ async fn what_is_older_than_the_position_has_no_effect(
 async fn who_joins_late_begins_with_the_first_that_comes(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [_, _, third, fourth] = events("a");
     let fifth = message(&Changed::of("a"), 5);
     let config = ConsumerConfig {
@@ -177,19 +179,19 @@ async fn who_joins_late_begins_with_the_first_that_comes(
         ..consumer_config()
     };
     // The lowest version, not the first arrival.
-    world.send(&in_order(), [&fourth, &third]).await;
-    world.run_consumer_as(in_order(), wait_forever());
-    world.becomes(&id(&third), "waiting").await;
-    world.stop().await;
-    make_due(&world, &fourth).await;
-    make_due(&world, &third).await;
-    world.run_consumer_as(in_order(), config);
-    world.send(&in_order(), [&fifth]).await;
+    fixture.send(&in_order(), [&fourth, &third]).await;
+    fixture.run_consumer_as(in_order(), wait_forever());
+    fixture.becomes(&id(&third), "waiting").await;
+    fixture.stop().await;
+    make_due(&fixture, &fourth).await;
+    make_due(&fixture, &third).await;
+    fixture.run_consumer_as(in_order(), config);
+    fixture.send(&in_order(), [&fifth]).await;
     eventually_is("in order from there", vec![3, 4, 5], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -197,17 +199,17 @@ async fn who_joins_late_begins_with_the_first_that_comes(
 async fn a_beginning_that_comes_within_the_wait_goes_first(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, second, third, _] = events("a");
-    world.send(&in_order(), [&third, &second]).await;
-    world.run_consumer_as(in_order(), wait_forever());
-    world.becomes(&id(&second), "waiting").await;
-    world.send(&in_order(), [&first]).await;
+    fixture.send(&in_order(), [&third, &second]).await;
+    fixture.run_consumer_as(in_order(), wait_forever());
+    fixture.becomes(&id(&second), "waiting").await;
+    fixture.send(&in_order(), [&first]).await;
     eventually_is("from the beginning", vec![1, 2, 3], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -216,17 +218,17 @@ async fn a_failing_baseline_uses_up_its_attempts_like_any_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values((2, "done"), (99, "dead"))] (failures, end): (u32, &str),
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let event = message(&Changed::failing("a", failures, Failure::Retry), 7);
-    world.send(&in_order(), [&event]).await;
+    fixture.send(&in_order(), [&event]).await;
     let config = ConsumerConfig {
         baseline_wait: Duration::ZERO,
         ..consumer_config()
     };
-    world.run_consumer_as(in_order(), config);
-    let held = world.becomes(&id(&event), end).await;
+    fixture.run_consumer_as(in_order(), config);
+    let held = fixture.becomes(&id(&event), end).await;
     assert_eq!(u32::try_from(held.attempts).unwrap(), failures.min(4));
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -234,19 +236,19 @@ async fn a_failing_baseline_uses_up_its_attempts_like_any_event(
 async fn a_known_event_without_a_handler_moves_the_position(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [first, _, third, _] = events("a");
     let audited = Audited {
         account: "a".to_owned(),
     };
     let audited = message(&audited, 2);
-    world.send(&in_order(), [&first, &third, &audited]).await;
-    world.run_consumer(in_order());
+    fixture.send(&in_order(), [&first, &third, &audited]).await;
+    fixture.run_consumer(in_order());
     eventually_is("the handled ones", vec![1, 3], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -255,21 +257,21 @@ async fn an_unknown_event_is_skipped_in_its_turn_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0])] arrival: [usize; 4],
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let mut events = events("a");
     events[1].event_type = Some("test.account.v1.FromTheFuture".to_owned());
     events[1].routing_key = "account.future".to_owned();
     let arriving = arrival.map(|index| &events[index]);
-    world.send(&in_order(), arriving).await;
-    world.run_consumer(in_order());
+    fixture.send(&in_order(), arriving).await;
+    fixture.run_consumer(in_order());
     eventually_is("the known ones", vec![1, 3, 4], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    let skipped = world.held(&id(&events[1])).await.unwrap();
+    let skipped = fixture.held(&id(&events[1])).await.unwrap();
     assert_eq!(skipped.state, "skipped");
     assert_eq!(skipped.body.as_deref(), Some(&events[1].body[..]));
-    world.stop().await;
+    fixture.stop().await;
 }
 
 fn events(account: &str) -> [Message; 4] {
@@ -283,13 +285,13 @@ fn wait_forever() -> ConsumerConfig {
     }
 }
 
-async fn make_due(world: &World, message: &Message) {
+async fn make_due(fixture: &Fixture, message: &Message) {
     let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE event_id = {uuid $1}";
-    crate::effects::execute(world.store.connection(), due, [id(message).into()])
+    crate::effects::execute(fixture.store.connection(), due, [id(message).into()])
         .await
         .unwrap();
     eventually("it is due", async || {
-        let held = world.held(&id(message)).await;
+        let held = fixture.held(&id(message)).await;
         held.ok_or("it is not there")
     })
     .await;

@@ -12,8 +12,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Echoed};
+use crate::fixture::{Fixture, cause};
 use crate::scripted::{Publication, Scripted};
-use crate::world::{World, cause};
 
 mod blocked;
 mod order;
@@ -25,18 +25,18 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
-    let transport = world.transport(&each_on_its_own());
+    let mut fixture = Fixture::new(store, broker).await;
+    let transport = fixture.transport(&each_on_its_own());
     let mut receiver = transport.receiver(QUEUE, 10).await.unwrap();
-    world.run_relay(transport);
-    let first = world.commit(&Changed::of("a"), 1).await;
-    world.all_is_published().await;
+    fixture.run_relay(transport);
+    let first = fixture.commit(&Changed::of("a"), 1).await;
+    fixture.all_is_published().await;
     // Its next poll is an hour away.
     let event = Changed {
         note: "größer".to_owned(),
         ..Changed::of("a")
     };
-    let second = world.commit(&event, 2).await;
+    let second = fixture.commit(&event, 2).await;
 
     let mut messages = Vec::new();
     eventually("both have come", async || {
@@ -58,7 +58,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_unchanged(
     assert_eq!(envelope.correlation_id, "call-1");
     assert_eq!(messages[1].routing_key, "account.changed");
     assert_eq!(Changed::decode(messages[1].body.clone()).unwrap(), event);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -67,13 +67,13 @@ async fn an_unroutable_event_stays_until_a_queue_is_bound(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let exchange = messaging::transport::Topology::publishing([crate::events::EXCHANGE]);
-    world.look_soon();
-    world.run_relay(world.broker.transport(exchange));
-    world.commit(&Changed::of("a"), 1).await;
+    fixture.look_soon();
+    fixture.run_relay(fixture.broker.transport(exchange));
+    fixture.commit(&Changed::of("a"), 1).await;
     let row = eventually("it was tried", async || {
-        let row = world.outbox().await.remove(0);
+        let row = fixture.outbox().await.remove(0);
         if row.attempts > 0 { Ok(row) } else { Err(row) }
     })
     .await;
@@ -81,10 +81,14 @@ async fn an_unroutable_event_stays_until_a_queue_is_bound(
     let reason = "no queue is bound for account_events account.changed";
     assert_eq!(row.last_error.as_deref(), Some(reason));
 
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    world.all_is_published().await;
-    assert_eq!(world.broker.messages(QUEUE).await, 1);
-    world.stop().await;
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    fixture.all_is_published().await;
+    assert_eq!(fixture.broker.messages(QUEUE).await, 1);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -93,15 +97,15 @@ async fn an_event_that_may_go_nowhere_is_published_without_a_queue(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
-    world.run_relay(world.transport(&each_on_its_own()));
+    let mut fixture = Fixture::new(store, broker).await;
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
     let echo = Echoed {
         echo: "a".to_owned(),
     };
-    world.commit(&echo, 1).await;
-    world.all_is_published().await;
-    assert_eq!(world.outbox().await[0].attempts, 0);
-    world.stop().await;
+    fixture.commit(&echo, 1).await;
+    fixture.all_is_published().await;
+    assert_eq!(fixture.outbox().await[0].attempts, 0);
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -109,20 +113,20 @@ async fn an_event_that_may_go_nowhere_is_published_without_a_queue(
 async fn a_broker_that_is_away_costs_no_attempts_and_loses_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     for account in 0..20 {
-        world.commit(&Changed::of(&account.to_string()), 1).await;
+        fixture.commit(&Changed::of(&account.to_string()), 1).await;
     }
     let (transport, mut published) = Scripted::new(3);
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     for _ in 0..20 {
         next(&mut published).await.answer(Confirmation::Routed);
     }
-    world.all_is_published().await;
-    let outbox = world.outbox().await;
+    fixture.all_is_published().await;
+    let outbox = fixture.outbox().await;
     assert!(outbox.iter().all(|row| row.attempts == 0));
     assert!(published.try_recv().is_err(), "published twice");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -130,12 +134,12 @@ async fn a_broker_that_is_away_costs_no_attempts_and_loses_nothing(
 async fn a_lost_connection_repeats_only_unconfirmed_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     for account in ["a", "b", "c"] {
-        world.commit(&Changed::of(account), 1).await;
+        fixture.commit(&Changed::of(account), 1).await;
     }
     let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     let mut outstanding = BTreeMap::new();
     for _ in 0..3 {
         let publication = next(&mut published).await;
@@ -151,38 +155,38 @@ async fn a_lost_connection_repeats_only_unconfirmed_events(
         publication.answer(Confirmation::Routed);
     }
     assert_eq!(again, BTreeSet::from(["a".to_owned(), "c".to_owned()]));
-    world.all_is_published().await;
-    assert!(world.outbox().await.iter().all(|row| row.attempts == 0));
-    world.stop().await;
+    fixture.all_is_published().await;
+    assert!(fixture.outbox().await.iter().all(|row| row.attempts == 0));
+    fixture.stop().await;
 }
 
 #[tokio::test]
 async fn a_late_commit_with_a_lower_sequence_is_published() {
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let late = world.store.begin().await.unwrap();
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let late = fixture.store.begin().await.unwrap();
     let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause()).unwrap();
     late.write_early().await.unwrap();
     let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
-    world.commit(&Changed::of("early"), 1).await;
+    fixture.run_relay(transport);
+    fixture.commit(&Changed::of("early"), 1).await;
     let first = next(&mut published).await;
     assert_eq!(first.event().0, "early");
     first.answer(Confirmation::Routed);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
 
     late.commit().await.unwrap();
     let second = next(&mut published).await;
     assert_eq!(second.message.message_id, Some(late_id.to_string()));
     second.answer(Confirmation::Routed);
-    world.all_is_published().await;
-    let ids: Vec<String> = world
+    fixture.all_is_published().await;
+    let ids: Vec<String> = fixture
         .outbox()
         .await
         .into_iter()
         .map(|row| row.event_id)
         .collect();
     assert_eq!(ids[0], late_id.to_string(), "its sequence is not lower");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -191,8 +195,8 @@ async fn more_events_than_the_window_holds_are_all_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const EVENTS: i64 = 300;
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    let transaction = world.store.begin().await.unwrap();
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    let transaction = fixture.store.begin().await.unwrap();
     for number in 0..EVENTS {
         let event = Changed::of(&(number % 50).to_string());
         outbox::enqueue(&transaction, &event, number / 50 + 1, &cause()).unwrap();
@@ -202,11 +206,11 @@ async fn more_events_than_the_window_holds_are_all_published(
         window: 20,
         ..RelayConfig::new("test")
     };
-    world.run_relay_as(world.transport(&each_on_its_own()), config);
-    world.all_is_published().await;
-    let messages = world.broker.messages(QUEUE).await;
+    fixture.run_relay_as(fixture.transport(&each_on_its_own()), config);
+    fixture.all_is_published().await;
+    let messages = fixture.broker.messages(QUEUE).await;
     assert_eq!(i64::try_from(messages).unwrap(), EVENTS);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 /// A commit, the last confirm and the stop at the same time.
@@ -215,26 +219,26 @@ async fn more_events_than_the_window_holds_are_all_published(
 async fn events_committed_before_the_stop_are_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     for round in 0..10 {
         let (transport, mut published) = Scripted::new(0);
-        world.run_relay(transport);
+        fixture.run_relay(transport);
         let accounts = [format!("{round} first"), format!("{round} last")];
-        world.commit(&Changed::of(&accounts[0]), 1).await;
+        fixture.commit(&Changed::of(&accounts[0]), 1).await;
         let first = next(&mut published).await;
-        let last = world.store.begin().await.unwrap();
+        let last = fixture.store.begin().await.unwrap();
         outbox::enqueue(&last, &Changed::of(&accounts[1]), 1, &cause()).unwrap();
         last.commit().await.unwrap();
         // The relay, on this thread, has not run since the commit.
         first.answer(Confirmation::Routed);
-        world.begin_stop();
+        fixture.begin_stop();
         let answering = async {
             while let Some(publication) = published.recv().await {
                 publication.answer(Confirmation::Routed);
             }
         };
-        tokio::join!(answering, world.stop());
-        assert_eq!(world.pending().await, 0, "round {round}");
+        tokio::join!(answering, fixture.stop());
+        assert_eq!(fixture.pending().await, 0, "round {round}");
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::{each_on_its_own, execute};
 use crate::events::EXCHANGE;
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const OLD: i64 = 1;
 const YOUNG: i64 = 4_102_444_800_000;
@@ -22,16 +22,16 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (statements, _listening) = Statements::listen();
-    let world = World::new(store, BrokerKind::Embedded).await;
-    published(&world, store, "old", MANY, OLD).await;
-    published(&world, store, "young", 1, YOUNG).await;
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    published(&fixture, store, "old", MANY, OLD).await;
+    published(&fixture, store, "young", 1, YOUNG).await;
     for (name, count, state, settled) in [
         ("old", MANY, "done", Some(OLD)),
         ("young", 1, "done", Some(YOUNG)),
         ("dead", 1, "dead", None),
         ("waiting", 1, "waiting", None),
     ] {
-        seen(&world, name, count, state, settled).await;
+        seen(&fixture, name, count, state, settled).await;
     }
 
     let participant = Participant {
@@ -39,7 +39,7 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
         exchanges: &[EXCHANGE],
         subscriptions: Some(each_on_its_own()),
     };
-    let broker = world.broker.of_services([&participant.topology()]);
+    let broker = fixture.broker.of_services([&participant.topology()]);
     let config = EngineConfig {
         retention: Retention {
             outbox: Duration::from_secs(60),
@@ -50,7 +50,7 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
         ..EngineConfig::default()
     };
     let begun = Instant::now();
-    let engine = Engine::new(&world.store, &broker, participant, config);
+    let engine = Engine::new(&fixture.store, &broker, participant, config);
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
@@ -59,14 +59,14 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
         ("angarium_inbox", &["dead", "waiting", "young"]),
     ] {
         let left = left.iter().map(ToString::to_string).collect();
-        eventually_is(table, left, async || names(&world, table).await).await;
+        eventually_is(table, left, async || names(&fixture, table).await).await;
     }
     for stamped in [
         "angarium_outbox_history WHERE published_at",
         "angarium_inbox WHERE settled_at",
     ] {
         let ahead = format!("SELECT 1 FROM {stamped} >= {{time of {YOUNG}}}");
-        eventually_is(stamped, 0, async || world.rows(&ahead, []).await.len()).await;
+        eventually_is(stamped, 0, async || fixture.rows(&ahead, []).await.len()).await;
     }
     if store == StoreKind::Postgres {
         for table in ["angarium_outbox_history", "angarium_inbox"] {
@@ -88,7 +88,7 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
     running.join_next().await.unwrap().unwrap();
 }
 
-async fn published(world: &World, store: StoreKind, name: &str, count: i64, at_ms: i64) {
+async fn published(fixture: &Fixture, store: StoreKind, name: &str, count: i64, at_ms: i64) {
     let bytes = match store {
         StoreKind::Postgres => "bytea",
         StoreKind::Sqlite => "blob",
@@ -100,18 +100,18 @@ async fn published(world: &World, store: StoreKind, name: &str, count: i64, at_m
          SELECT i, {ID}, '', '', false, $2, '', $2, i, CAST('' AS {bytes}), '', {{time of 1}}, {{time of $3}} FROM numbers"
     );
     let values = [count.into(), name.into(), at_ms.into()];
-    execute(world.store.connection(), &sql, values)
+    execute(fixture.store.connection(), &sql, values)
         .await
         .unwrap();
 }
 
-async fn seen(world: &World, name: &str, count: i64, state: &str, settled: Option<i64>) {
+async fn seen(fixture: &Fixture, name: &str, count: i64, state: &str, settled: Option<i64>) {
     let sql = format!(
         "{NUMBERS} INSERT INTO angarium_inbox (consumer, event_id, state, event_type, received_at, settled_at)
          SELECT $2, {ID}, $3, $2, {{time of 1}}, {{time of $4}} FROM numbers"
     );
     let values = [count.into(), name.into(), state.into(), settled.into()];
-    execute(world.store.connection(), &sql, values)
+    execute(fixture.store.connection(), &sql, values)
         .await
         .unwrap();
 }
@@ -121,9 +121,9 @@ const ID: &str = "{uuid ('00000000-0000-0000-0000-' || (100000000000 + i))}";
 const NUMBERS: &str = "WITH RECURSIVE numbers (i) AS (
     SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $1)";
 
-async fn names(world: &World, table: &str) -> Vec<String> {
+async fn names(fixture: &Fixture, table: &str) -> Vec<String> {
     let sql = format!("SELECT event_type FROM {table} ORDER BY event_type LIMIT 5");
-    let rows = world.rows(&sql, []).await;
+    let rows = fixture.rows(&sql, []).await;
     rows.iter()
         .map(|row| row.try_get("", "event_type").unwrap())
         .collect()

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::dead_letters::mended;
 use crate::effects::{QUEUE, each_on_its_own, in_order};
 use crate::events::{Changed, Failure};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 #[rstest]
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let (_spans, _tracing) = tracing_to_memory();
-    let mut world = World::new(store, broker).await;
+    let mut fixture = Fixture::new(store, broker).await;
     let event = Changed {
         echo: true,
         ..Changed::failing("a", 2, Failure::Retry)
@@ -35,16 +35,20 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     let call = tracing::info_span!("call");
     let trace_id = call.context().span().span_context().trace_id().to_string();
     assert_ne!(trace_id, "00000000000000000000000000000000");
-    world.commit(&event, 1).instrument(call).await;
-    world
+    fixture.commit(&event, 1).instrument(call).await;
+    fixture
         .commit(&Changed::of("b"), 1)
         .instrument(tracing::info_span!("another call"))
         .await;
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.run_consumer(each_on_its_own());
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.run_consumer(each_on_its_own());
     let effects = eventually("both had their effect", async || {
-        let effects = world.effects().await;
+        let effects = fixture.effects().await;
         if effects.len() == 2 {
             Ok(effects)
         } else {
@@ -63,13 +67,13 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
 
     let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1
                 UNION ALL SELECT traceparent, correlation_id FROM angarium_outbox_history WHERE event_type = $1";
-    let rows = world.rows(echo, ["test.account.v1.Echoed".into()]).await;
+    let rows = fixture.rows(echo, ["test.account.v1.Echoed".into()]).await;
     assert_eq!(rows.len(), 1);
     let parent: String = rows[0].try_get("", "traceparent").unwrap();
     assert!(parent.contains(&trace_id), "{parent}");
     let correlation_id: String = rows[0].try_get("", "correlation_id").unwrap();
     assert_eq!(correlation_id, "call-1");
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -78,21 +82,21 @@ async fn an_event_that_waited_for_its_predecessor_keeps_its_trace(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (_spans, _tracing) = tracing_to_memory();
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let call = tracing::info_span!("call");
     let trace_id = call.context().span().span_context().trace_id().to_string();
-    world.transport(&in_order()).declare().await.unwrap();
-    world.run_relay(world.transport(&in_order()));
-    world.run_consumer(in_order());
-    let second = world.commit(&Changed::of("a"), 2).instrument(call).await;
-    world.becomes(&second.to_string(), "waiting").await;
-    world.commit(&Changed::of("a"), 1).await;
-    world.becomes(&second.to_string(), "done").await;
-    let effects = world.effects().await;
+    fixture.transport(&in_order()).declare().await.unwrap();
+    fixture.run_relay(fixture.transport(&in_order()));
+    fixture.run_consumer(in_order());
+    let second = fixture.commit(&Changed::of("a"), 2).instrument(call).await;
+    fixture.becomes(&second.to_string(), "waiting").await;
+    fixture.commit(&Changed::of("a"), 1).await;
+    fixture.becomes(&second.to_string(), "done").await;
+    let effects = fixture.effects().await;
     assert_eq!(effects[1].event_id, second.to_string());
     assert_eq!(effects[1].trace_id, trace_id);
     assert_ne!(effects[0].trace_id, trace_id);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -101,21 +105,25 @@ async fn a_replayed_event_has_a_span_per_attempt_in_its_trace(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let (spans, _tracing) = tracing_to_memory();
-    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, broker).await;
     let call = tracing::info_span!("call");
     let trace_id = call.context().span().span_context().trace_id().to_string();
     let event = Changed::failing("a", 1, Failure::Reject);
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    let id = world.commit(&event, 1).instrument(call).await.to_string();
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id, "dead").await;
-    world.stop().await;
-    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    let id = fixture.commit(&event, 1).instrument(call).await.to_string();
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id, "dead").await;
+    fixture.stop().await;
+    let letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     assert!(letters.replay(&id, "ada", "mended").await.unwrap());
-    world.run_consumer(Subscriptions::new(QUEUE).on::<Changed>(mended));
-    world.becomes(&id, "done").await;
-    world.stop().await;
+    fixture.run_consumer(Subscriptions::new(QUEUE).on::<Changed>(mended));
+    fixture.becomes(&id, "done").await;
+    fixture.stop().await;
 
     let mut spans = of_events(&spans);
     spans.retain(|span| span.name.starts_with("process "));
@@ -141,15 +149,19 @@ async fn a_replayed_event_has_a_span_per_attempt_in_its_trace(
 async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
     let (spans, _tracing) = tracing_to_memory();
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let call = tracing::info_span!("call");
     trace::continue_in(&call, &TraceContext::accept(Some(PARENT), None, None));
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    world.commit(&Changed::of("a"), 1).instrument(call).await;
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.run_consumer(each_on_its_own());
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    fixture.commit(&Changed::of("a"), 1).instrument(call).await;
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.run_consumer(each_on_its_own());
     let effects = eventually("it had its effect", async || {
-        let effects = world.effects().await;
+        let effects = fixture.effects().await;
         if effects.is_empty() {
             Err(effects)
         } else {
@@ -157,11 +169,11 @@ async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
         }
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 
     let trace_id = PARENT.split('-').nth(1).unwrap();
     assert_eq!(effects[0].trace_id, trace_id);
-    let rows = world
+    let rows = fixture
         .rows("SELECT traceparent FROM angarium_outbox UNION ALL SELECT traceparent FROM angarium_outbox_history", [])
         .await;
     let carried: String = rows[0].try_get("", "traceparent").unwrap();

@@ -9,7 +9,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{change, each_on_its_own, in_order};
 use crate::events::{Changed, Renamed, id, message};
-use crate::world::{NEVER, World, consumer_config};
+use crate::fixture::{Fixture, NEVER, consumer_config};
 
 const ACCOUNTS: usize = 20;
 const VERSIONS: i64 = 10;
@@ -44,30 +44,30 @@ async fn an_unknown_event_waits_for_the_first_process_that_knows_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2], [2, 1, 0])] arrival: [usize; 3],
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let events = [
         message(&Changed::of("a"), 1),
         message(&Renamed::of("a"), 2),
         message(&Changed::of("a"), 3),
     ];
-    world
+    fixture
         .send(&in_order(), arrival.map(|index| &events[index]))
         .await;
-    world.run_consumer_as(in_order(), patient());
+    fixture.run_consumer_as(in_order(), patient());
     for event in &events[1..] {
-        world.becomes(&id(event), "waiting").await;
+        fixture.becomes(&id(event), "waiting").await;
     }
     eventually_is("the first is handled", vec![1], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
-    world.run_consumer_as(newer_in_order(in_order()), patient());
+    fixture.stop().await;
+    fixture.run_consumer_as(newer_in_order(in_order()), patient());
     eventually_is("all in order", vec![1, 2, 3], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -80,8 +80,8 @@ async fn two_releases_on_one_queue_lose_no_event_of_a_new_type(
     #[case] newer: fn(Subscriptions) -> Subscriptions,
     #[case] is_in_order: bool,
 ) {
-    let mut world = World::new(store, BrokerKind::RabbitMq).await;
-    world.look_soon();
+    let mut fixture = Fixture::new(store, BrokerKind::RabbitMq).await;
+    fixture.look_soon();
     let accounts: Vec<_> = (0..ACCOUNTS).map(|index| format!("a{index}")).collect();
     let events: Vec<Message> = (1..=VERSIONS)
         .flat_map(|version| accounts.iter().map(move |account| (account, version)))
@@ -90,13 +90,13 @@ async fn two_releases_on_one_queue_lose_no_event_of_a_new_type(
             _ => message(&Renamed::of(account), version),
         })
         .collect();
-    world.send(&newer(subscriptions()), &events).await;
-    world.run_consumer_as(subscriptions(), patient());
-    world.run_consumer_as(newer(subscriptions()), patient());
+    fixture.send(&newer(subscriptions()), &events).await;
+    fixture.run_consumer_as(subscriptions(), patient());
+    fixture.run_consumer_as(newer(subscriptions()), patient());
     let expected: Vec<i64> = (1..=VERSIONS).collect();
     for account in &accounts {
         eventually_is("each effect once", expected.clone(), async || {
-            let mut versions = world.versions(account).await;
+            let mut versions = fixture.versions(account).await;
             if !is_in_order {
                 versions.sort_unstable();
             }
@@ -104,7 +104,7 @@ async fn two_releases_on_one_queue_lose_no_event_of_a_new_type(
         })
         .await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -112,28 +112,28 @@ async fn two_releases_on_one_queue_lose_no_event_of_a_new_type(
 async fn an_unknown_event_is_skipped_when_its_wait_ends(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let unknown = message(&Renamed::of("a"), 1);
     let after = message(&Changed::of("a"), 2);
-    world.send(&in_order(), [&unknown, &after]).await;
+    fixture.send(&in_order(), [&unknown, &after]).await;
     let wait = Duration::from_secs(1);
     let config = ConsumerConfig {
         unknown_wait: wait,
         ..consumer_config()
     };
-    world.run_consumer_as(in_order(), config);
-    world.becomes(&id(&unknown), "skipped").await;
+    fixture.run_consumer_as(in_order(), config);
+    fixture.becomes(&id(&unknown), "skipped").await;
     eventually_is("what comes after it", vec![2], async || {
-        world.versions("a").await
+        fixture.versions("a").await
     })
     .await;
     let waited = "SELECT {ms settled_at} - {ms received_at} AS waited_ms FROM angarium_inbox WHERE state = 'skipped'";
-    let waited: i64 = world.rows(waited, []).await[0]
+    let waited: i64 = fixture.rows(waited, []).await[0]
         .try_get("", "waited_ms")
         .unwrap();
     assert!(
         u128::try_from(waited).unwrap() >= wait.as_millis(),
         "{waited} ms"
     );
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -11,7 +11,7 @@ use testkit::{BrokerKind, Proxy, StoreKind, amqp_url, eventually, eventually_is}
 
 use crate::effects::{QUEUE, each_on_its_own, in_order};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::{Held, NEVER, World, consumer_config};
+use crate::fixture::{Fixture, Held, NEVER, consumer_config};
 
 const SENT: &str = "to be spoiled";
 const ARRIVES: &[u8] = b"gr\xf6\xdfe  \xff\xfe\xe4\xfcA\x80";
@@ -43,19 +43,19 @@ fn spoiled() -> [Message; 6] {
     })
 }
 
-async fn dead(world: &World, message: &Message) -> Held {
+async fn dead(fixture: &Fixture, message: &Message) -> Held {
     eventually("it is dead", async || {
-        let inbox = world.inbox().await;
+        let inbox = fixture.inbox().await;
         let is_it = |row: &&Held| row.body.as_deref() == Some(&message.body[..]);
         inbox.iter().find(is_it).cloned().ok_or(inbox)
     })
     .await
 }
 
-async fn nothing_is_left(world: &World) {
+async fn nothing_is_left(fixture: &Fixture) {
     for queue in [QUEUE.to_owned(), dead_letter_queue(QUEUE)] {
         eventually_is("the queue is empty", 0, async || {
-            world.broker.messages(&queue).await
+            fixture.broker.messages(&queue).await
         })
         .await;
     }
@@ -66,26 +66,26 @@ async fn nothing_is_left(world: &World) {
 async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::RabbitMq).await;
+    let mut fixture = Fixture::new(store, BrokerKind::RabbitMq).await;
     let proxy = spoiling().await;
     let [before, after] = [1, 2].map(|version| message(&Changed::of("a"), version));
-    world.send(&each_on_its_own(), [&before]).await;
+    fixture.send(&each_on_its_own(), [&before]).await;
     for message in &spoiled() {
         for _ in 0..2 {
-            let sent = world.broker.publish_by(&proxy, message).await;
+            let sent = fixture.broker.publish_by(&proxy, message).await;
             assert_eq!(sent, Confirmation::Routed);
         }
     }
     let mut copy = after.clone();
     copy.headers.insert(SENT.to_owned(), "1".to_owned());
-    world.broker.publish_by(&proxy, &copy).await;
-    world.send(&each_on_its_own(), [&after]).await;
-    world.run_consumer(each_on_its_own());
+    fixture.broker.publish_by(&proxy, &copy).await;
+    fixture.send(&each_on_its_own(), [&after]).await;
+    fixture.run_consumer(each_on_its_own());
     for good in [&before, &after] {
-        world.becomes(&id(good), "done").await;
+        fixture.becomes(&id(good), "done").await;
     }
     for message in spoiled().iter().chain([&copy]) {
-        let dead = dead(&world, message).await;
+        let dead = dead(&fixture, message).await;
         let cause = dead.cause.clone().unwrap_or_default();
         assert_eq!(dead.state, "dead", "{dead:?}");
         assert!(
@@ -94,9 +94,9 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
         );
         assert!(cause.contains(SHOWN), "{cause}");
     }
-    world.stop().await;
-    nothing_is_left(&world).await;
-    assert_eq!(world.inbox().await.len(), 3 + spoiled().len());
+    fixture.stop().await;
+    nothing_is_left(&fixture).await;
+    assert_eq!(fixture.inbox().await.len(), 3 + spoiled().len());
 }
 
 #[rstest]
@@ -104,9 +104,9 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
 async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::RabbitMq).await;
+    let mut fixture = Fixture::new(store, BrokerKind::RabbitMq).await;
     let proxy = spoiling().await;
-    world.send(&each_on_its_own(), []).await;
+    fixture.send(&each_on_its_own(), []).await;
     let given_up = |message: &Message| Message {
         exchange: DEAD_LETTER_EXCHANGE.to_owned(),
         routing_key: QUEUE.to_owned(),
@@ -114,17 +114,17 @@ async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
     };
     let after = message(&Changed::of("a"), 1);
     for message in &spoiled() {
-        world.broker.publish_by(&proxy, &given_up(message)).await;
+        fixture.broker.publish_by(&proxy, &given_up(message)).await;
     }
-    world.broker.publish(&given_up(&after)).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&after), "dead").await;
+    fixture.broker.publish(&given_up(&after)).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&after), "dead").await;
     for message in &spoiled() {
-        let cause = dead(&world, message).await.cause.unwrap_or_default();
+        let cause = dead(&fixture, message).await.cause.unwrap_or_default();
         assert!(cause.contains("it cannot be read"), "{cause}");
     }
-    world.stop().await;
-    nothing_is_left(&world).await;
+    fixture.stop().await;
+    nothing_is_left(&fixture).await;
 }
 
 #[rstest]
@@ -132,20 +132,20 @@ async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
 async fn a_routing_key_that_is_no_text_stops_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::RabbitMq).await;
+    let mut fixture = Fixture::new(store, BrokerKind::RabbitMq).await;
     let proxy = spoiling().await;
-    world.send(&in_order(), []).await;
+    fixture.send(&in_order(), []).await;
     let mut first = message(&Changed::of("a"), 1);
     first.routing_key = format!("account.{SENT}");
     let second = message(&Changed::of("a"), 2);
-    let sent = world.broker.publish_by(&proxy, &first).await;
+    let sent = fixture.broker.publish_by(&proxy, &first).await;
     assert_eq!(sent, Confirmation::Routed);
-    world.send(&in_order(), [&second]).await;
-    world.run_consumer(in_order());
-    world.becomes(&id(&second), "done").await;
-    assert_eq!(world.versions("a").await, [1, 2]);
-    world.stop().await;
-    nothing_is_left(&world).await;
+    fixture.send(&in_order(), [&second]).await;
+    fixture.run_consumer(in_order());
+    fixture.becomes(&id(&second), "done").await;
+    assert_eq!(fixture.versions("a").await, [1, 2]);
+    fixture.stop().await;
+    nothing_is_left(&fixture).await;
 }
 
 const DAMAGES: [(&str, Option<&[u8]>); 6] = [
@@ -163,25 +163,25 @@ async fn a_damaged_row_of_the_queue_file_is_dead_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(QUEUE.to_owned(), dead_letter_queue(QUEUE))] queue: String,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let damaged: Vec<Message> = (1..)
         .zip(DAMAGES)
         .map(|(version, _)| message(&Changed::of(&format!("damaged-{version}")), version))
         .collect();
     let after = message(&Changed::of("a"), 1);
-    world.send(&each_on_its_own(), &damaged).await;
+    fixture.send(&each_on_its_own(), &damaged).await;
     for (row, (damage, _)) in (1..).zip(DAMAGES) {
         let damaging = format!("UPDATE message SET queue = '{queue}', {damage} WHERE id = {row}");
-        change_queue_file(&world, &damaging).await;
+        change_queue_file(&fixture, &damaging).await;
     }
-    world.send(&each_on_its_own(), [&after]).await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&after), "done").await;
+    fixture.send(&each_on_its_own(), [&after]).await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&after), "done").await;
     for (damaged, (damage, body)) in damaged.iter().zip(DAMAGES) {
         let body = body.unwrap_or(&damaged.body);
         let readable = damage == "body = 'a text'";
         let dead = eventually(damage, async || {
-            let inbox = world.inbox().await;
+            let inbox = fixture.inbox().await;
             let is_it = |row: &&Held| row.state == "dead" && row.body.as_deref() == Some(body);
             inbox.iter().find(is_it).cloned().ok_or(inbox)
         })
@@ -192,13 +192,13 @@ async fn a_damaged_row_of_the_queue_file_is_dead_and_blocks_nothing(
             "{damage}: {cause}"
         );
     }
-    world.stop().await;
-    nothing_is_left(&world).await;
-    assert_eq!(world.inbox().await.len(), DAMAGES.len() + 1);
+    fixture.stop().await;
+    nothing_is_left(&fixture).await;
+    assert_eq!(fixture.inbox().await.len(), DAMAGES.len() + 1);
 }
 
-async fn change_queue_file(world: &World, change: &str) {
-    let file = world.broker.folder().unwrap().join("queue.db");
+async fn change_queue_file(fixture: &Fixture, change: &str) {
+    let file = fixture.broker.folder().unwrap().join("queue.db");
     let db = Database::connect(format!("sqlite://{}", file.display()));
     let db = db.await.unwrap();
     db.execute_unprepared(change).await.unwrap();
@@ -210,7 +210,7 @@ async fn change_queue_file(world: &World, change: &str) {
 async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let [damaged, good] = ["a", "b"].map(|account| {
         let event = Changed::failing(account, 1, Failure::Retry);
         message(&event, 1)
@@ -223,25 +223,25 @@ async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(
         },
         ..consumer_config()
     };
-    world.send(&each_on_its_own(), [&damaged, &good]).await;
-    world.run_consumer_as(each_on_its_own(), later);
+    fixture.send(&each_on_its_own(), [&damaged, &good]).await;
+    fixture.run_consumer_as(each_on_its_own(), later);
     for held in [&damaged, &good] {
-        world.becomes(&id(held), "deferred").await;
+        fixture.becomes(&id(held), "deferred").await;
     }
-    world.stop().await;
+    fixture.stop().await;
     let damaging = "UPDATE angarium_inbox SET properties = 'damaged' WHERE event_id = {uuid $1}";
-    world.rows(damaging, [id(&damaged).into()]).await;
-    world
+    fixture.rows(damaging, [id(&damaged).into()]).await;
+    fixture
         .rows("UPDATE angarium_inbox SET due_at = {time of 0}", [])
         .await;
-    world.run_consumer(each_on_its_own());
-    world.becomes(&id(&good), "done").await;
-    let dead = world.becomes(&id(&damaged), "dead").await;
+    fixture.run_consumer(each_on_its_own());
+    fixture.becomes(&id(&good), "done").await;
+    let dead = fixture.becomes(&id(&damaged), "dead").await;
     let cause = dead.cause.unwrap_or_default();
     assert!(cause.contains("its row is damaged"), "{cause}");
-    let dead_letters = DeadLetters::new(world.store.clone(), QUEUE);
+    let dead_letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     let letters = dead_letters.list(None, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].message.body, damaged.body);
-    world.stop().await;
+    fixture.stop().await;
 }

@@ -7,7 +7,7 @@ use testkit::{BrokerKind, StoreKind};
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Failure};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 const TABLES: [&str; 7] = [
     "angarium_outbox",
@@ -25,44 +25,48 @@ const TABLES: [&str; 7] = [
 async fn columns_of_a_newer_release_disturb_no_statement(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::with_connections(store, BrokerKind::Embedded, 2).await;
-    world.look_soon();
-    world.transport(&each_on_its_own()).declare().await.unwrap();
-    world.run_relay(world.transport(&each_on_its_own()));
-    world.run_consumer(each_on_its_own());
+    let mut fixture = Fixture::with_connections(store, BrokerKind::Embedded, 2).await;
+    fixture.look_soon();
+    fixture
+        .transport(&each_on_its_own())
+        .declare()
+        .await
+        .unwrap();
+    fixture.run_relay(fixture.transport(&each_on_its_own()));
+    fixture.run_consumer(each_on_its_own());
     // Every connection prepares every statement.
     for before in ["1", "2", "3"] {
-        everything_works(&world, before).await;
+        everything_works(&fixture, before).await;
     }
-    let migration = world.store.begin().await.unwrap();
+    let migration = fixture.store.begin().await.unwrap();
     for table in TABLES {
         let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
         migration.execute_unprepared(&adding).await.unwrap();
     }
     migration.commit().await.unwrap();
     for after in ["4", "5", "6"] {
-        everything_works(&world, after).await;
+        everything_works(&fixture, after).await;
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
-async fn everything_works(world: &World, round: &str) {
+async fn everything_works(fixture: &Fixture, round: &str) {
     let account = |name: &str| format!("{round} {name}");
-    let handled = world.commit(&Changed::of(&account("handled")), 1).await;
+    let handled = fixture.commit(&Changed::of(&account("handled")), 1).await;
     let late = Changed::failing(&account("late"), 1, Failure::Retry);
-    let late = world.commit(&late, 1).await;
+    let late = fixture.commit(&late, 1).await;
     let dead = Changed::failing(&account("dead"), 99, Failure::Reject);
-    let dead = world.commit(&dead, 1).await.to_string();
-    world.becomes(&handled.to_string(), "done").await;
-    world.becomes(&late.to_string(), "done").await;
-    world.becomes(&dead, "dead").await;
+    let dead = fixture.commit(&dead, 1).await.to_string();
+    fixture.becomes(&handled.to_string(), "done").await;
+    fixture.becomes(&late.to_string(), "done").await;
+    fixture.becomes(&dead, "dead").await;
 
-    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    let letters = DeadLetters::new(fixture.store.clone(), QUEUE);
     let listed = letters.list(None, 10).await.unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert!(letters.find(&dead).await.unwrap().is_some());
     assert!(letters.replay(&dead, "operator", "mended").await.unwrap());
-    world.becomes(&dead, "dead").await;
+    fixture.becomes(&dead, "dead").await;
     assert!(letters.discard(&dead, "operator", "a test").await.unwrap());
     assert_eq!(letters.decisions(&dead).await.unwrap().len(), 2);
 }

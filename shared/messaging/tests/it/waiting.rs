@@ -8,7 +8,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{QUEUE, change};
 use crate::events::{Changed, id, message};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 static AWAY: AtomicBool = AtomicBool::new(true);
 
@@ -26,16 +26,16 @@ async fn disconnecting(
 
 #[tokio::test]
 async fn a_consumer_reports_that_it_waits_for_its_database() {
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let consuming = world.store.consuming();
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let consuming = fixture.store.consuming();
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(disconnecting);
     let event = message(&Changed::of("a"), 1);
-    world.send(&subscriptions(), [&event]).await;
+    fixture.send(&subscriptions(), [&event]).await;
     assert!(*consuming.borrow(), "an idle consumer waits for nothing");
-    world.run_consumer(subscriptions());
+    fixture.run_consumer(subscriptions());
     eventually_is("it waits", false, async || *consuming.borrow()).await;
     AWAY.store(false, Ordering::SeqCst);
-    world.becomes(&id(&event), "done").await;
+    fixture.becomes(&id(&event), "done").await;
     eventually_is("it goes on", true, async || *consuming.borrow()).await;
-    world.stop().await;
+    fixture.stop().await;
 }

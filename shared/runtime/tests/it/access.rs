@@ -44,7 +44,7 @@ impl MigratorTrait for Migrator {
 }
 
 /// Its method `Check` admits the callers that a test selects; its database has one key.
-struct World {
+struct Fixture {
     server: Server,
     db: store::Database,
     clock: TestClock,
@@ -52,7 +52,7 @@ struct World {
     _folder: TempDir,
 }
 
-impl World {
+impl Fixture {
     async fn new(rules: Rules) -> Self {
         let folder = TempDir::new().unwrap();
         let config = DatabaseConfig::sqlite(folder.path().join("keys.db"));
@@ -63,15 +63,15 @@ impl World {
         let shutdown = Shutdown::new(Duration::from_secs(600));
         let server = Server::guarded(Guard::new(rules, verifier), |_| {}, shutdown).await;
         let signer = signer("key-1");
-        let world = Self {
+        let fixture = Self {
             server,
             db,
             clock,
             signer,
             _folder: folder,
         };
-        world.learn(&world.signer).await;
-        world
+        fixture.learn(&fixture.signer).await;
+        fixture
     }
 
     async fn learn(&self, signer: &Signer) {
@@ -128,26 +128,29 @@ const FOR_ALL: Rules = &[("test.v1.ProbeService/Check", Access::Public)];
 
 #[tokio::test]
 async fn the_handler_knows_a_caller_with_a_valid_token() {
-    let world = World::new(FOR_USERS).await;
+    let fixture = Fixture::new(FOR_USERS).await;
     for caller in [ADA, ADMIN] {
-        assert_eq!(world.call_as(caller).await.unwrap(), format!("{caller:?}"));
+        assert_eq!(
+            fixture.call_as(caller).await.unwrap(),
+            format!("{caller:?}")
+        );
     }
-    let token = world.signer.issue(ADA, NOW_MS).token;
+    let token = fixture.signer.issue(ADA, NOW_MS).token;
     let spelled = format!("bearer  {token} ");
-    assert!(world.call(&[&spelled]).await.is_ok());
+    assert!(fixture.call(&[&spelled]).await.is_ok());
 }
 
 #[tokio::test]
 async fn every_bad_token_is_refused_without_a_cause() {
-    let world = World::new(FOR_USERS).await;
-    world.announced(NOW_MS).await;
-    let token = world.signer.issue(ADA, NOW_MS).token;
+    let fixture = Fixture::new(FOR_USERS).await;
+    fixture.announced(NOW_MS).await;
+    let token = fixture.signer.issue(ADA, NOW_MS).token;
     let good = format!("Bearer {token}");
     let tampered = good.replacen(".e", ".f", 1);
     let unsigned = format!("Bearer {}", token.rsplit_once('.').unwrap().0);
     let of_unknown_key = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
     let of_forged_key = signer("key-1").issue(ADA, NOW_MS).token;
-    let future = world.signer.issue(ADA, NOW_MS + 61_000).token;
+    let future = fixture.signer.issue(ADA, NOW_MS + 61_000).token;
     let refusals = [
         vec![],
         vec![""],
@@ -162,10 +165,10 @@ async fn every_bad_token_is_refused_without_a_cause() {
     ];
     let mut answers = Vec::new();
     for authorization in refusals {
-        answers.push(world.call(&authorization).await);
+        answers.push(fixture.call(&authorization).await);
     }
     for token in [of_unknown_key, of_forged_key, future] {
-        answers.push(world.call(&[&format!("Bearer {token}")]).await);
+        answers.push(fixture.call(&[&format!("Bearer {token}")]).await);
     }
     for answer in answers {
         let message = answer.as_ref().unwrap_err().message().to_owned();
@@ -179,24 +182,24 @@ async fn every_bad_token_is_refused_without_a_cause() {
 
 #[tokio::test]
 async fn an_expired_token_says_so_after_a_minute_of_leeway() {
-    let world = World::new(FOR_USERS).await;
-    world.clock.set(NOW_MS + LIFETIME_MS + 59_000);
-    assert!(world.call_as(ADA).await.is_ok());
-    world.clock.set(NOW_MS + LIFETIME_MS + 60_000);
-    let answer = world.call_as(ADA).await;
+    let fixture = Fixture::new(FOR_USERS).await;
+    fixture.clock.set(NOW_MS + LIFETIME_MS + 59_000);
+    assert!(fixture.call_as(ADA).await.is_ok());
+    fixture.clock.set(NOW_MS + LIFETIME_MS + 60_000);
+    let answer = fixture.call_as(ADA).await;
     assert_refused(answer, Code::Unauthenticated, "TOKEN_EXPIRED");
 }
 
 #[tokio::test]
 async fn what_is_for_admins_is_denied_to_users() {
-    let world = World::new(FOR_ADMINS).await;
-    assert!(world.call_as(ADMIN).await.is_ok());
-    let answer = world.call_as(ADA).await;
+    let fixture = Fixture::new(FOR_ADMINS).await;
+    assert!(fixture.call_as(ADMIN).await.is_ok());
+    let answer = fixture.call_as(ADA).await;
     let message = answer.as_ref().unwrap_err().message().to_owned();
     assert_eq!(message, "permission denied, or it does not exist");
     assert_refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
     assert_refused(
-        world.call(&[]).await,
+        fixture.call(&[]).await,
         Code::Unauthenticated,
         "UNAUTHENTICATED",
     );
@@ -204,27 +207,27 @@ async fn what_is_for_admins_is_denied_to_users() {
 
 #[tokio::test]
 async fn a_public_method_needs_no_token_and_has_no_caller() {
-    let world = World::new(FOR_ALL).await;
-    let answer = world.call(&[]).await;
+    let fixture = Fixture::new(FOR_ALL).await;
+    let answer = fixture.call(&[]).await;
     // No guard has verified a caller.
     assert_refused(answer, Code::Unauthenticated, "UNAUTHENTICATED");
-    let channel = world.server.channel().await;
+    let channel = fixture.server.channel().await;
     assert!(call(channel, ask("")).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_method_without_a_rule_is_not_served() {
-    let world = World::new(FOR_USERS).await;
+    let fixture = Fixture::new(FOR_USERS).await;
     let mut request = ask("");
-    let token = world.signer.issue(ADMIN, NOW_MS).token;
+    let token = fixture.signer.issue(ADMIN, NOW_MS).token;
     let value = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     for unlisted in [
-        open(world.server.channel().await, ask(""))
+        open(fixture.server.channel().await, ask(""))
             .await
             .err()
             .unwrap(),
-        crate::probe::call_watch(world.server.channel().await, request).await,
+        crate::probe::call_watch(fixture.server.channel().await, request).await,
     ] {
         assert_eq!(unlisted.code(), Code::Unimplemented);
         let details = unlisted.get_error_details();
@@ -234,8 +237,8 @@ async fn a_method_without_a_rule_is_not_served() {
 
 #[tokio::test]
 async fn health_needs_no_token() {
-    let world = World::new(&[]).await;
-    let health = HealthClient::new(world.server.channel().await)
+    let fixture = Fixture::new(&[]).await;
+    let health = HealthClient::new(fixture.server.channel().await)
         .check(ask(""))
         .await;
     assert!(health.is_ok());
@@ -243,42 +246,42 @@ async fn health_needs_no_token() {
 
 #[tokio::test]
 async fn a_megabyte_of_token_is_refused_and_the_server_lives() {
-    let world = World::new(FOR_USERS).await;
+    let fixture = Fixture::new(FOR_USERS).await;
     let long = format!("Bearer {}", "a".repeat(1 << 20));
-    assert!(world.call(&[&long]).await.is_err());
+    assert!(fixture.call(&[&long]).await.is_err());
     let fits = format!("Bearer {}", "a".repeat(12_000));
     assert_refused(
-        world.call(&[&fits]).await,
+        fixture.call(&[&fits]).await,
         Code::Unauthenticated,
         "UNAUTHENTICATED",
     );
-    assert!(world.call_as(ADA).await.is_ok());
+    assert!(fixture.call_as(ADA).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_new_key_counts_as_soon_as_it_is_in_the_table() {
-    let world = World::new(FOR_USERS).await;
-    assert!(world.call_as(ADA).await.is_ok());
+    let fixture = Fixture::new(FOR_USERS).await;
+    assert!(fixture.call_as(ADA).await.is_ok());
     let next = signer("key-2");
-    world.learn(&next).await;
+    fixture.learn(&next).await;
     let token = format!("Bearer {}", next.issue(ADA, NOW_MS).token);
     // Until the next read of the table.
-    while world.call(&[&token]).await.is_err() {
+    while fixture.call(&[&token]).await.is_err() {
         tokio::task::yield_now().await;
     }
     assert!(
-        world.call_as(ADA).await.is_ok(),
+        fixture.call_as(ADA).await.is_ok(),
         "the first goes on to count"
     );
 }
 
 #[tokio::test]
 async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
-    let world = World::new(FOR_USERS).await;
+    let fixture = Fixture::new(FOR_USERS).await;
     let late = signer("key-2");
     let ask = async |issued_at_ms: i64| {
         let token = late.issue(ADA, issued_at_ms).token;
-        world.call(&[&format!("Bearer {token}")]).await
+        fixture.call(&[&format!("Bearer {token}")]).await
     };
     let status = ask(NOW_MS).await.unwrap_err();
     let retry = status.get_error_details().retry_info().cloned();
@@ -287,10 +290,10 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
 
     // A wrong clock proves nothing.
     for announced_at_ms in [NOW_MS - 500, NOW_MS + 3_600_000] {
-        world.announced(announced_at_ms).await;
+        fixture.announced(announced_at_ms).await;
         assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
     }
-    world.announced(NOW_MS - 60_000).await;
+    fixture.announced(NOW_MS - 60_000).await;
     assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
     for forged in [
         NOW_MS - 61_000,          // older than the announcement
@@ -310,19 +313,19 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
 
 #[tokio::test]
 async fn the_issuer_knows_all_keys_so_another_one_is_forged() {
-    let world = World::new(FOR_USERS).await;
-    let issuer = Verifier::of_issuer(world.db.clone(), Arc::new(world.clock.clone()));
+    let fixture = Fixture::new(FOR_USERS).await;
+    let issuer = Verifier::of_issuer(fixture.db.clone(), Arc::new(fixture.clock.clone()));
     let token = signer("key-2").issue(ADA, NOW_MS).token;
     assert_eq!(issuer.verify(&token).await, Err(auth::Refusal::UnknownKey));
 }
 
 #[tokio::test]
 async fn forged_tokens_cost_few_looks_at_the_table() {
-    let world = World::new(FOR_USERS).await;
+    let fixture = Fixture::new(FOR_USERS).await;
     let (statements, _listening) = Statements::listen();
     let begun = Instant::now();
     let forged = signer("key-2").issue(ADA, NOW_MS).token;
-    let verifier = Verifier::new(world.db.clone(), Arc::new(world.clock.clone()));
+    let verifier = Verifier::new(fixture.db.clone(), Arc::new(fixture.clock.clone()));
     for _ in 0..500 {
         assert_eq!(
             verifier.verify(&forged).await,
@@ -337,17 +340,17 @@ async fn forged_tokens_cost_few_looks_at_the_table() {
 
 #[tokio::test]
 async fn a_key_ends_at_its_expiry_and_cannot_be_replaced() {
-    let world = World::new(FOR_USERS).await;
-    world.learn(&signer("key-1")).await;
+    let fixture = Fixture::new(FOR_USERS).await;
+    fixture.learn(&signer("key-1")).await;
     assert!(
-        world.call_as(ADA).await.is_ok(),
+        fixture.call_as(ADA).await.is_ok(),
         "the key is still the first one"
     );
 
-    let ended = world.signer.verification_key(NOW_MS);
-    auth::learn(&world.db, &ended).await.unwrap();
-    let verifier = Verifier::new(world.db.clone(), Arc::new(world.clock.clone()));
-    let token = world.signer.issue(ADA, NOW_MS).token;
+    let ended = fixture.signer.verification_key(NOW_MS);
+    auth::learn(&fixture.db, &ended).await.unwrap();
+    let verifier = Verifier::new(fixture.db.clone(), Arc::new(fixture.clock.clone()));
+    let token = fixture.signer.issue(ADA, NOW_MS).token;
     assert_eq!(
         verifier.verify(&token).await,
         Err(auth::Refusal::UnknownKey)
@@ -356,20 +359,20 @@ async fn a_key_ends_at_its_expiry_and_cannot_be_replaced() {
 
 #[tokio::test]
 async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
-    let world = World::new(FOR_USERS).await;
-    world.announced(NOW_MS).await;
-    assert!(world.call_as(ADA).await.is_ok());
+    let fixture = Fixture::new(FOR_USERS).await;
+    fixture.announced(NOW_MS).await;
+    assert!(fixture.call_as(ADA).await.is_ok());
     let gone = "ALTER TABLE angarium_verification_key RENAME TO hidden";
-    world.db.execute_unprepared(gone).await.unwrap();
+    fixture.db.execute_unprepared(gone).await.unwrap();
     let unknown = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
     // Until the next read, it is unknown whether that key is ours.
     let refused = testkit::eventually("the table is looked at", async || {
-        let refused = world.call(&[&format!("Bearer {unknown}")]).await;
+        let refused = fixture.call(&[&format!("Bearer {unknown}")]).await;
         match refused.as_ref().unwrap_err().code() {
             Code::Unauthenticated => Err(refused),
             _ => Ok(refused),
         }
     });
     assert_refused(refused.await, Code::Unavailable, "DATABASE_UNAVAILABLE");
-    assert!(world.call_as(ADA).await.is_ok());
+    assert!(fixture.call_as(ADA).await.is_ok());
 }

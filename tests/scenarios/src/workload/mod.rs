@@ -8,12 +8,12 @@ use anyhow::{Result, ensure};
 use crate::Caller;
 use crate::caller::PASSWORD;
 
-mod ledger;
 mod settled;
+mod verdict;
 mod views;
 mod workers;
 
-pub use self::ledger::Verdict;
+pub use self::verdict::Verdict;
 use self::views::Views;
 use self::workers::{Worker, Workers};
 

@@ -7,7 +7,7 @@ use contracts::notification::v1::{NotificationKind, NotificationState};
 use contracts::order::v1::{GetUserViewRequest, OrderState};
 use contracts::user::v1::GetUserRequest;
 
-use super::ledger::{Found, Step, Verdict};
+use super::verdict::{Found, Step, Verdict};
 use super::workers::{Worker, name, until_answered};
 use crate::caller::authorized;
 use crate::patience::eventually;
@@ -35,7 +35,7 @@ pub(super) async fn judge(worker: &mut Worker, admin: &str, inversions: usize) -
     // Missing mails are counted below.
     let complete = complete.await.is_ok();
     let unheard = usize::from(!all_heard(worker, admin).await?);
-    let verdict = worker.ledger.judge(&found, inversions + unheard);
+    let verdict = worker.answers.judge(&found, inversions + unheard);
     if complete {
         last_name(worker).await?;
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::ledger::{Ledger, Step};
+use super::verdict::{Step, StepAnswers};
 use crate::Caller;
 use crate::caller::{PASSWORD, authorized, is_passing, line};
 
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     pub(super) email: String,
     pub(super) token: String,
     admin: String,
-    pub(super) ledger: Ledger,
+    pub(super) answers: StepAnswers,
     /// The number of renames, which is part of the name.
     pub(super) renamed: usize,
 }
@@ -100,14 +100,14 @@ impl Worker {
             email: email.to_owned(),
             token,
             admin: admin.to_owned(),
-            ledger: Ledger::default(),
+            answers: StepAnswers::default(),
             renamed: 0,
         };
         // From now on the order service knows the user; an answer that denies it is a failure.
         let word = worker.word("first");
-        worker.ledger.attempt(&word);
+        worker.answers.attempt(&word);
         caller.place(&worker.token, &word).await?;
-        worker.ledger.acknowledge(&word, Step::Placed);
+        worker.answers.acknowledge(&word, Step::Placed);
         Ok(worker)
     }
 
@@ -134,7 +134,7 @@ impl Worker {
             self.caller.orders.clone().confirm_order(request).await
         })
         .await?;
-        self.ledger.acknowledge(&word, Step::Confirmed);
+        self.answers.acknowledge(&word, Step::Confirmed);
         answered.fetch_add(1, Ordering::Relaxed);
         let request = ShipOrderRequest {
             order_id,
@@ -148,7 +148,7 @@ impl Worker {
             self.caller.orders.clone().ship_order(request).await
         })
         .await?;
-        self.ledger.acknowledge(&word, Step::Shipped);
+        self.answers.acknowledge(&word, Step::Shipped);
         answered.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Worker {
             request_id: Uuid::now_v7().to_string(),
             ..PlaceOrderRequest::default()
         };
-        self.ledger.attempt(word);
+        self.answers.attempt(word);
         let answer = until_answered("PlaceOrder", async || {
             let request = authorized(&self.token, request.clone());
             self.caller.orders.clone().place_order(request).await
@@ -170,7 +170,7 @@ impl Worker {
             .into_inner()
             .order
             .context("the answer holds no order")?;
-        self.ledger.acknowledge(word, Step::Placed);
+        self.answers.acknowledge(word, Step::Placed);
         Ok(order.order_id)
     }
 

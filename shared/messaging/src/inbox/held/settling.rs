@@ -6,20 +6,23 @@ use sea_orm::{DbErr, Value};
 use serde_json::json;
 use store::sql;
 
-use super::{Due, OURS, ours};
+use super::{OURS, RetryLease, ours};
 use crate::inbox::{self, Held, fingerprint};
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
 /// The rows stay locked. `false` if another worker has one of them: the caller must roll back.
-pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
+pub(crate) async fn settle_all(
+    transaction: &Transaction,
+    all: &[&RetryLease],
+) -> Result<bool, DbErr> {
     let Some(first) = all.first() else {
         return Ok(true);
     };
-    let rows = all.iter().map(|due| {
+    let rows = all.iter().map(|leased| {
         let columns = [
-            ("event_id", json!(due.event_id)),
-            ("lease_ends_ms", json!(due.lease_ends_ms)),
+            ("event_id", json!(leased.event_id)),
+            ("lease_ends_ms", json!(leased.lease_ends_ms)),
         ];
         let columns = columns.map(|(name, value)| (name.to_owned(), value));
         columns.into_iter().collect()
@@ -29,52 +32,62 @@ pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Resul
     Ok(usize::try_from(settled).ok() == Some(all.len()))
 }
 
-pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<(), DbErr> {
+pub(crate) async fn mark_late(transaction: &Transaction, leased: &RetryLease) -> Result<(), DbErr> {
     let marking =
         "UPDATE angarium_inbox SET late = true WHERE consumer = $1 AND event_id = {uuid $2}";
-    let values = [due.consumer.as_str().into(), due.event_id.as_str().into()];
+    let values = [
+        leased.consumer.as_str().into(),
+        leased.event_id.as_str().into(),
+    ];
     sql::execute(transaction, marking, values).await?;
     Ok(())
 }
 
 /// As waiting for an earlier event, or as skipped.
-pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
+pub(crate) async fn park(
+    transaction: &Transaction,
+    leased: &RetryLease,
+    held: Held,
+) -> Result<bool, DbErr> {
     let parked =
         "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
                                    settled_at = CASE WHEN $4 = 'skipped' THEN {time} END";
-    change(transaction, due, parked, [held.as_str().into()]).await
+    change(transaction, leased, parked, [held.as_str().into()]).await
 }
 
 pub(crate) async fn await_type(
     transaction: &Transaction,
-    due: &Due,
+    leased: &RetryLease,
     left: Duration,
 ) -> Result<bool, DbErr> {
     let waits = "UPDATE angarium_inbox SET state = 'waiting', begun = 0, due_at = {time + $4},
                                    unknown_until = coalesce(unknown_until, {time + $4})";
-    change(transaction, due, waits, [millis(left).into()]).await
+    change(transaction, leased, waits, [millis(left).into()]).await
 }
 
 /// For `due_in_ms`, or until an earlier event is done.
 pub(crate) async fn leave(
     transaction: &Transaction,
-    due: &Due,
+    leased: &RetryLease,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
     let left = "UPDATE angarium_inbox SET begun = 0, due_at = {time + $4}";
-    change(transaction, due, left, [due_in_ms.into()]).await
+    change(transaction, leased, left, [due_in_ms.into()]).await
 }
 
 /// Its message stays as long as the row.
-pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
+pub(crate) async fn pass_over(
+    transaction: &Transaction,
+    leased: &RetryLease,
+) -> Result<bool, DbErr> {
     let passed = "UPDATE angarium_inbox SET begun = 0, settled_at = {time}, due_at = NULL";
-    change(transaction, due, passed, []).await
+    change(transaction, leased, passed, []).await
 }
 
 /// The attempt failed, or no further one is made.
 pub(crate) async fn fail(
     transaction: &Transaction,
-    due: &Due,
+    leased: &RetryLease,
     held: Held,
     cause: &str,
     due_in_ms: Option<i64>,
@@ -83,14 +96,14 @@ pub(crate) async fn fail(
                   SET state = $4, cause = $5, due_at = {time + $6}, fingerprint = $7, attempts = attempts + 1, begun = 0,
                       unknown_until = NULL,
                       first_failed_at = coalesce(first_failed_at, {time}), last_failed_at = {time}";
-    let event_type = due.message.event_type.as_deref();
+    let event_type = leased.message.event_type.as_deref();
     let values = [
         held.as_str().into(),
         cause.into(),
         due_in_ms.into(),
         fingerprint::of(held, event_type, Some(cause)).into(),
     ];
-    let failed = change(transaction, due, failed, values).await?;
+    let failed = change(transaction, leased, failed, values).await?;
     transaction.wake_on_commit(inbox::SIGNAL);
     Ok(failed)
 }
@@ -104,11 +117,11 @@ WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_a
 
 async fn change(
     transaction: &Transaction,
-    due: &Due,
+    leased: &RetryLease,
     update: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<bool, DbErr> {
-    let values = ours(due).into_iter().chain(values);
+    let values = ours(leased).into_iter().chain(values);
     let changed = sql::execute(transaction, &format!("{update} {OURS}"), values).await?;
     Ok(changed == 1)
 }

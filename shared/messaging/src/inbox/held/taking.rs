@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
 
-use super::{Due, OURS, adoptable, ours};
+use super::{OURS, RetryLease, adoptable, ours};
 use crate::inbox::Held;
 use crate::retry::millis;
 use crate::store::Store;
@@ -62,7 +62,7 @@ pub(crate) async fn take_up(
     suspects: bool,
     limit: usize,
     lease: Duration,
-) -> Result<Vec<Due>, DbErr> {
+) -> Result<Vec<RetryLease>, DbErr> {
     let _turn = store.turn_to_write().await?;
     let rows = sql::query_all(
         store.connection(),
@@ -74,30 +74,30 @@ pub(crate) async fn take_up(
         ],
     )
     .await?;
-    rows.iter().map(due).collect()
+    rows.iter().map(leased).collect()
 }
 
 /// After the database was unavailable. `None` if another worker has the event.
 pub(crate) async fn keep(
     store: &Store,
-    mut due: Due,
+    mut leased: RetryLease,
     lease: Duration,
-) -> Result<Option<Due>, DbErr> {
+) -> Result<Option<RetryLease>, DbErr> {
     let _turn = store.turn_to_write().await?;
     let sql = format!(
         "UPDATE angarium_inbox SET due_at = {{time + $4}} {OURS} RETURNING {{ms due_at}} AS lease_ends_ms, {{now}} AS now_ms"
     );
-    let values = ours(&due).into_iter().chain([millis(lease).into()]);
+    let values = ours(&leased).into_iter().chain([millis(lease).into()]);
     let Some(row) = sql::query_one(store.connection(), &sql, values).await? else {
         return Ok(None);
     };
-    due.lease_ends_ms = row.try_get("", "lease_ends_ms")?;
-    due.now_ms = row.try_get("", "now_ms")?;
-    Ok(Some(due))
+    leased.lease_ends_ms = row.try_get("", "lease_ends_ms")?;
+    leased.now_ms = row.try_get("", "now_ms")?;
+    Ok(Some(leased))
 }
 
-fn due(row: &QueryResult) -> Result<Due, DbErr> {
-    Ok(Due {
+fn leased(row: &QueryResult) -> Result<RetryLease, DbErr> {
+    Ok(RetryLease {
         consumer: row.try_get("", "consumer")?,
         event_id: row.try_get("", "event_id")?,
         lease_ends_ms: row.try_get("", "lease_ends_ms")?,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::execute;
 use crate::events::Changed;
+use crate::fixture::{Fixture, cause};
 use crate::scripted::{Publication, Scripted};
-use crate::world::{World, cause};
 
 const EVENTS: usize = 20;
 
@@ -28,10 +28,10 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(world: &World) -> Self {
+    fn new(fixture: &Fixture) -> Self {
         let (broker, published) = Scripted::new(0);
         Self {
-            store: Store::new(world.store.connection().clone()),
+            store: Store::new(fixture.store.connection().clone()),
             broker,
             published,
             stop: CancellationToken::new(),
@@ -45,8 +45,8 @@ impl Replica {
         self.running.spawn(relay.run(self.stop.clone()));
     }
 
-    fn start(world: &World) -> Self {
-        let mut replica = Self::new(world);
+    fn start(fixture: &Fixture) -> Self {
+        let mut replica = Self::new(fixture);
         replica.run();
         replica
     }
@@ -91,30 +91,30 @@ fn accounts() -> impl Iterator<Item = String> {
 async fn after_a_blocked_broker_nothing_stale_is_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store, BrokerKind::Embedded).await;
-    let mut slow = Replica::start(&world);
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    let mut slow = Replica::start(&fixture);
     slow.commit(["first".to_owned()]).await;
     slow.confirm(1).await;
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     // The relay must sleep, which no event shows. A too short pause may hide a fault but reports no false one.
     tokio::time::sleep(Duration::from_millis(200)).await;
     slow.broker.takes(0);
     slow.commit(accounts()).await;
 
     // The successor finds the events by a poll.
-    let mut successor = Replica::start(&world);
+    let mut successor = Replica::start(&fixture);
     let mut published = successor.confirm(EVENTS).await;
     published.sort();
     let mut expected: Vec<String> = accounts().collect();
     expected.sort();
     assert_eq!(published, expected);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
 
     slow.broker.takes(usize::MAX);
     successor.stop().await;
     slow.commit(["last".to_owned()]).await;
     assert_eq!(slow.confirm(1).await, ["last"]);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     assert!(slow.published.try_recv().is_err());
     slow.stop().await;
 }
@@ -125,8 +125,8 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const TAKEN: usize = 5;
-    let world = World::new(store, BrokerKind::Embedded).await;
-    let mut slow = Replica::start(&world);
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    let mut slow = Replica::start(&fixture);
     slow.broker.takes(TAKEN);
     slow.commit(accounts()).await;
     let mut in_flight = Vec::new();
@@ -134,9 +134,9 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
         in_flight.push(slow.next().await);
     }
 
-    let mut successor = Replica::start(&world);
+    let mut successor = Replica::start(&fixture);
     successor.confirm(EVENTS).await;
-    world.all_is_published().await;
+    fixture.all_is_published().await;
 
     // One was half sent when the broker blocked, the others not at all.
     slow.broker.takes(usize::MAX);
@@ -147,7 +147,7 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     successor.stop().await;
     slow.commit(["last".to_owned()]).await;
     assert_eq!(slow.confirm(1).await, ["last"]);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     assert!(slow.published.try_recv().is_err());
     slow.stop().await;
 }
@@ -157,9 +157,9 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
 async fn what_was_read_before_the_lease_is_read_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = World::new(store, BrokerKind::Embedded).await;
-    world.commit(&Changed::of("first"), 1).await;
-    let mut late = Replica::new(&world);
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.commit(&Changed::of("first"), 1).await;
+    let mut late = Replica::new(&fixture);
     let other = late.store.begin().await.unwrap();
     let lease = "UPDATE angarium_relay_lease SET holder = 'other', expires_at = {time of 1}";
     execute(&other, lease, []).await.unwrap();
@@ -168,7 +168,7 @@ async fn what_was_read_before_the_lease_is_read_again(
         StoreKind::Postgres => {
             let waits = "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
             eventually("the relay waits for its lease", async || {
-                match world.rows(waits, []).await.len() {
+                match fixture.rows(waits, []).await.len() {
                     0 => Err("it does not"),
                     _ => Ok(()),
                 }
@@ -184,6 +184,6 @@ async fn what_was_read_before_the_lease_is_read_again(
 
     late.commit(["last".to_owned()]).await;
     assert_eq!(late.confirm(1).await, ["last"]);
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     late.stop().await;
 }

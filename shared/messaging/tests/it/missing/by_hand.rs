@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::consumer;
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{EXCHANGE, id};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 pub(super) fn checkpoint(number: i64, stamp: i64, published_ms: i64) -> (Uuid, Checkpoint) {
     let event = Uuid::now_v7();
@@ -53,9 +53,9 @@ pub(super) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap()
 }
 
-async fn diverged(world: &World) -> bool {
+async fn diverged(fixture: &Fixture) -> bool {
     let reading = "SELECT 1 AS one FROM angarium_checkpoint_stream WHERE diverged_at IS NOT NULL";
-    !world.rows(reading, []).await.is_empty()
+    !fixture.rows(reading, []).await.is_empty()
 }
 
 #[rstest]
@@ -63,38 +63,38 @@ async fn diverged(world: &World) -> bool {
 async fn a_producer_that_counts_anew_has_lost_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.run_consumer_as(each_on_its_own(), consumer());
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.run_consumer_as(each_on_its_own(), consumer());
     let line: Vec<_> = (1..=5)
         .map(|number| checkpoint(number, number, now_ms()).1)
         .collect();
     let messages: Vec<_> = line.iter().map(message).collect();
-    world.send(&each_on_its_own(), &messages).await;
+    fixture.send(&each_on_its_own(), &messages).await;
     // The fourth again, as after a lost acknowledgement; the sixth is late.
     let seventh = message(&checkpoint(7, 7, now_ms()).1);
-    world
+    fixture
         .send(&each_on_its_own(), [&messages[3], &seventh])
         .await;
     eventually_is("six is not there", vec![(6, 6)], async || {
-        world.gaps().await
+        fixture.gaps().await
     })
     .await;
-    assert!(!diverged(&world).await);
+    assert!(!diverged(&fixture).await);
 
     let (lost, anew) = checkpoint(4, 99, now_ms());
-    world.send(&each_on_its_own(), [&message(&anew)]).await;
-    eventually_is("it is noticed", true, async || diverged(&world).await).await;
+    fixture.send(&each_on_its_own(), [&message(&anew)]).await;
+    eventually_is("it is noticed", true, async || diverged(&fixture).await).await;
     eventually("what is lost now is missing", async || {
-        let missing = world.missing().await;
+        let missing = fixture.missing().await;
         missing
             .contains(&lost.to_string())
             .then_some(())
             .ok_or(missing)
     })
     .await;
-    assert_eq!(world.stream().await.map(|(number, _)| number), Some(4));
-    assert_eq!(world.gaps().await, []);
-    world.stop().await;
+    assert_eq!(fixture.stream().await.map(|(number, _)| number), Some(4));
+    assert_eq!(fixture.gaps().await, []);
+    fixture.stop().await;
 }
 
 /// The inbox may have forgotten the event.
@@ -104,16 +104,16 @@ async fn the_retention_of_the_inbox_raises_no_false_alarm(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const DAY_MS: i64 = 24 * 3_600_000;
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.run_consumer_as(each_on_its_own(), consumer());
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.run_consumer_as(each_on_its_own(), consumer());
     let [first, second] = [1, 2].map(|number| checkpoint(number, number, now_ms()).1);
     let (_forgotten, old) = checkpoint(3, 3, now_ms() - 14 * DAY_MS);
     let (missing, new) = checkpoint(4, 4, now_ms() - 13 * DAY_MS);
     let messages = [first, second, old, new].map(|checkpoint| message(&checkpoint));
-    world.send(&each_on_its_own(), &messages).await;
+    fixture.send(&each_on_its_own(), &messages).await;
     let missing = [missing.to_string()].into();
-    eventually_is("one is missing", missing, async || world.missing().await).await;
-    world.stop().await;
+    eventually_is("one is missing", missing, async || fixture.missing().await).await;
+    fixture.stop().await;
 }
 
 /// As a replica of the previous release has kept it.
@@ -122,7 +122,7 @@ async fn the_retention_of_the_inbox_raises_no_false_alarm(
 async fn a_checkpoint_that_an_older_release_has_kept_is_followed(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let kept = message(&checkpoint(1, 1, now_ms()).1);
     let properties = json!({
         "message_id": kept.message_id, "type": kept.event_type, "content_type": kept.content_type,
@@ -142,12 +142,12 @@ async fn a_checkpoint_that_an_older_release_has_kept_is_followed(
         properties.to_string().into(),
         kept.body.to_vec().into(),
     ];
-    world.rows(keeping, values).await;
-    world.run_consumer_as(each_on_its_own(), consumer());
-    world.becomes(&id(&kept), "done").await;
-    let seen = async || world.stream().await;
+    fixture.rows(keeping, values).await;
+    fixture.run_consumer_as(each_on_its_own(), consumer());
+    fixture.becomes(&id(&kept), "done").await;
+    let seen = async || fixture.stream().await;
     eventually_is("it is followed", Some((1, 3)), seen).await;
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -155,7 +155,7 @@ async fn a_checkpoint_that_an_older_release_has_kept_is_followed(
 async fn what_is_no_checkpoint_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let (_, mut zero) = checkpoint(0, 1, now_ms());
     let number = message(&zero);
     zero.number = 1;
@@ -164,12 +164,12 @@ async fn what_is_no_checkpoint_is_dead(
     let mut bytes = message(&zero);
     bytes.body = vec![0xff; 8].into();
     let broken = [number, id_of_three_bytes, bytes];
-    world.send(&each_on_its_own(), &broken).await;
-    world.run_consumer_as(each_on_its_own(), consumer());
+    fixture.send(&each_on_its_own(), &broken).await;
+    fixture.run_consumer_as(each_on_its_own(), consumer());
     for message in &broken {
-        let dead = world.becomes(&id(message), "dead").await;
+        let dead = fixture.becomes(&id(message), "dead").await;
         assert!(dead.cause.unwrap().contains("undecodable"));
     }
-    assert_eq!(world.stream().await, None);
-    world.stop().await;
+    assert_eq!(fixture.stream().await, None);
+    fixture.stop().await;
 }

@@ -12,7 +12,7 @@ use super::by_hand::{checkpoint, message, now_ms};
 use super::{consumer, pace};
 use crate::effects::each_on_its_own;
 use crate::events::{self, Changed, EXCHANGE};
-use crate::world::World;
+use crate::fixture::Fixture;
 
 async fn becomes(complete: &mut watch::Receiver<bool>, expected: bool, why: &str) {
     eventually_is(why, expected, async || *complete.borrow_and_update()).await;
@@ -23,26 +23,26 @@ async fn becomes(complete: &mut watch::Receiver<bool>, expected: bool, why: &str
 async fn health_says_what_is_missing_and_who_is_silent(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    let mut world = World::new(stack.store(), stack.broker()).await;
-    world.look_soon();
+    let mut fixture = Fixture::new(stack.store(), stack.broker()).await;
+    fixture.look_soon();
     let participant = Participant {
         service: "test",
         exchanges: &[EXCHANGE],
         subscriptions: Some(each_on_its_own()),
     };
-    let broker = world.broker.of_services([&participant.topology()]);
+    let broker = fixture.broker.of_services([&participant.topology()]);
     let config = EngineConfig {
         consumer: consumer(),
         checkpoints: pace(),
         ..EngineConfig::default()
     };
-    let engine = Engine::new(&world.store, &broker, participant, config);
+    let engine = Engine::new(&fixture.store, &broker, participant, config);
     let mut complete = engine.complete().unwrap();
     engine.declare().await.unwrap();
     let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
-    let published = async |messages: &[Message]| world.send(&each_on_its_own(), messages).await;
+    let published = async |messages: &[Message]| fixture.send(&each_on_its_own(), messages).await;
 
     let [first, second] = [1, 2].map(|number| message(&checkpoint(number, number, now_ms()).1));
     let (lost, third) = checkpoint(3, 3, now_ms());

@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::Changed;
-use crate::world::{World, cause};
+use crate::fixture::{Fixture, cause};
 
 const EVENTS: usize = 300;
 const TIME_OUT: Duration = Duration::from_secs(1);
@@ -35,8 +35,8 @@ async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
     };
     let topology = Topology::default().consuming(each_on_its_own().queue());
     let transport = transport::Broker::RabbitMq(config).transport("test", topology);
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    let transaction = world.store.begin().await.unwrap();
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let transaction = fixture.store.begin().await.unwrap();
     for number in 0..EVENTS {
         let event = Changed::of(&number.to_string());
         let enqueued = outbox::enqueue(&transaction, &event, 1, &cause());
@@ -45,7 +45,7 @@ async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
     transaction.commit().await.unwrap();
 
     operator.run(&["set_vm_memory_high_watermark", "0"]).await;
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     eventually("the broker has blocked it", async || {
         let states = connections(operator).await;
         if states == ["blocked"] {
@@ -60,14 +60,14 @@ async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
     });
     let begun_anew = tokio::time::timeout(4 * TIME_OUT, anew).await;
     assert!(begun_anew.is_err(), "it has given its connection up");
-    assert_eq!(world.pending().await, EVENTS);
+    assert_eq!(fixture.pending().await, EVENTS);
 
     operator.run(&["set_vm_memory_high_watermark", "0.6"]).await;
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     assert_eq!(proxy.attempts(), 1);
-    assert!(world.outbox().await.iter().all(|row| row.attempts == 0));
+    assert!(fixture.outbox().await.iter().all(|row| row.attempts == 0));
     assert_eq!(Broker::of(&host).messages(QUEUE).await, EVENTS as u64);
-    world.stop().await;
+    fixture.stop().await;
 }
 
 async fn connections(operator: &Operator) -> Vec<String> {

@@ -9,20 +9,20 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use super::next;
 use crate::events::Changed;
+use crate::fixture::{Fixture, cause};
 use crate::scripted::Scripted;
-use crate::world::{World, cause};
 
 #[rstest]
 #[tokio::test]
 async fn an_aggregates_next_event_waits_for_the_previous_confirm(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("a", 3)] {
-        world.commit(&Changed::of(account), version).await;
+        fixture.commit(&Changed::of(account), version).await;
     }
     let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     let mut outstanding = BTreeMap::new();
     for _ in 0..2 {
         let publication = next(&mut published).await;
@@ -34,7 +34,7 @@ async fn an_aggregates_next_event_waits_for_the_previous_confirm(
         .remove(&("b".to_owned(), 1))
         .unwrap()
         .answer(Confirmation::Routed);
-    eventually_is("one is published", 3, async || world.pending().await).await;
+    eventually_is("one is published", 3, async || fixture.pending().await).await;
     assert!(published.try_recv().is_err());
     outstanding
         .remove(&("a".to_owned(), 1))
@@ -45,8 +45,8 @@ async fn an_aggregates_next_event_waits_for_the_previous_confirm(
         assert_eq!(publication.event(), ("a".to_owned(), version));
         publication.answer(Confirmation::Routed);
     }
-    world.all_is_published().await;
-    world.stop().await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -55,15 +55,15 @@ async fn an_aggregate_with_many_events_does_not_keep_the_others(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const MANY: i64 = 1200;
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    let transaction = world.store.begin().await.unwrap();
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    let transaction = fixture.store.begin().await.unwrap();
     for version in 1..=MANY {
         outbox::enqueue(&transaction, &Changed::of("a"), version, &cause()).unwrap();
     }
     transaction.commit().await.unwrap();
-    world.commit(&Changed::of("b"), 1).await;
+    fixture.commit(&Changed::of("b"), 1).await;
     let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     let (mut before, mut versions) = (None, Vec::new());
     while versions.len() < MANY as usize || before.is_none() {
         let publication = next(&mut published).await;
@@ -78,8 +78,8 @@ async fn an_aggregate_with_many_events_does_not_keep_the_others(
         before.is_some_and(|before| before < 50),
         "{before:?} went before it"
     );
-    world.all_is_published().await;
-    world.stop().await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -87,12 +87,12 @@ async fn an_aggregate_with_many_events_does_not_keep_the_others(
 async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
-    world.commit(&Changed::of("a"), 1).await;
+    fixture.run_relay(transport);
+    fixture.commit(&Changed::of("a"), 1).await;
     let late = next(&mut published).await;
-    let elsewhere = Store::new(world.store.connection().clone());
+    let elsewhere = Store::new(fixture.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
     outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();
     transaction.commit().await.unwrap();
@@ -100,8 +100,8 @@ async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     assert_eq!(other.event(), ("b".to_owned(), 1));
     other.answer(Confirmation::Routed);
     late.answer(Confirmation::Routed);
-    world.all_is_published().await;
-    world.stop().await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
 }
 
 #[rstest]
@@ -109,13 +109,13 @@ async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
 async fn what_the_broker_refuses_holds_back_its_own_aggregate_only(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
     for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("b", 2)] {
-        world.commit(&Changed::of(account), version).await;
+        fixture.commit(&Changed::of(account), version).await;
     }
     let (transport, mut published) = Scripted::new(0);
-    world.look_soon();
-    world.run_relay(transport);
+    fixture.look_soon();
+    fixture.run_relay(transport);
     let (mut refused, mut order) = (false, Vec::new());
     while order.len() < 4 {
         let publication = next(&mut published).await;
@@ -128,8 +128,8 @@ async fn what_the_broker_refuses_holds_back_its_own_aggregate_only(
             publication.answer(Confirmation::Routed);
         }
     }
-    world.all_is_published().await;
+    fixture.all_is_published().await;
     assert_eq!(order, ["b1", "b2", "a1", "a2"]);
-    assert_eq!(world.outbox().await[0].attempts, 1);
-    world.stop().await;
+    assert_eq!(fixture.outbox().await[0].attempts, 1);
+    fixture.stop().await;
 }

@@ -6,7 +6,7 @@ use testkit::{BrokerKind, StoreKind, eventually};
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Audited, Changed};
-use crate::world::{World, cause};
+use crate::fixture::{Fixture, cause};
 
 const EACH: usize = 500;
 
@@ -16,10 +16,10 @@ async fn only_unroutable_events_stay_unpublished(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let mut world = World::new(store, broker).await;
-    let transport = world.transport(&each_on_its_own());
+    let mut fixture = Fixture::new(store, broker).await;
+    let transport = fixture.transport(&each_on_its_own());
     transport.declare().await.unwrap();
-    let transaction = world.store.begin().await.unwrap();
+    let transaction = fixture.store.begin().await.unwrap();
     for number in 0..EACH {
         let bound = Changed::of(&format!("{number} bound"));
         let unbound = Audited {
@@ -30,9 +30,9 @@ async fn only_unroutable_events_stay_unpublished(
         outbox::enqueue(&transaction, &unbound, first, &cause).unwrap();
     }
     transaction.commit().await.unwrap();
-    world.run_relay(transport);
+    fixture.run_relay(transport);
     let outbox = eventually("each was answered for", async || {
-        let outbox = world.outbox().await;
+        let outbox = fixture.outbox().await;
         let unanswered = outbox
             .iter()
             .filter(|row| !row.published && row.attempts == 0);
@@ -42,7 +42,7 @@ async fn only_unroutable_events_stay_unpublished(
         }
     })
     .await;
-    world.stop().await;
+    fixture.stop().await;
     let (bound, unbound): (Vec<_>, Vec<_>) = outbox
         .into_iter()
         .partition(|row| row.event_type == "test.account.v1.Changed");
@@ -52,5 +52,5 @@ async fn only_unroutable_events_stay_unpublished(
         .iter()
         .filter(|row| !row.published || row.attempts > 0);
     assert_eq!([lost.count(), held_back.count()], [0, 0]);
-    assert_eq!(world.broker.messages(QUEUE).await, EACH as u64);
+    assert_eq!(fixture.broker.messages(QUEUE).await, EACH as u64);
 }

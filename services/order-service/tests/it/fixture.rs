@@ -11,9 +11,9 @@ use store::DatabaseConfig;
 use testbench::{Prepared, Subscriber, TestService, ignore, no_broker};
 use testkit::{Broker, BrokerKind, Database, Stack, StoreKind};
 
-pub(crate) struct World(TestService<App>);
+pub(crate) struct Fixture(TestService<App>);
 
-impl Deref for World {
+impl Deref for Fixture {
     type Target = TestService<App>;
 
     fn deref(&self) -> &TestService<App> {
@@ -21,7 +21,7 @@ impl Deref for World {
     }
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new(store: StoreKind) -> Self {
         Self::start(prepared(store, BrokerKind::Embedded).await).await
     }

@@ -16,13 +16,13 @@ use crate::telemetry;
 
 pub(crate) const FROM: &str = "Angarium <noreply@angarium.test>";
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     // First, so that the service ends before its folder is removed.
     service: TestService<App>,
     folder: TempDir,
 }
 
-impl Deref for World {
+impl Deref for Fixture {
     type Target = TestService<App>;
 
     fn deref(&self) -> &TestService<App> {
@@ -30,7 +30,7 @@ impl Deref for World {
     }
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new(store: StoreKind) -> Self {
         Self::sending(store, mails_in).await
     }

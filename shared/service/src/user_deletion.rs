@@ -39,7 +39,7 @@ pub fn wake(transaction: &Transaction) {
 
 /// The worker for `D`, until `stop`. It finishes its current transaction. Replicas may run it on the same database.
 pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
-    let due = store.due(SIGNAL, D::MARKED.due_in_ms());
+    let wakeup = store.wakeup(SIGNAL, D::MARKED.due_in_ms());
     let failed = |error: anyhow::Error| {
         // The log of the budget reports an overload.
         let is_overload = matches!(error.downcast_ref(), Some(BeginError::OverBudget(_)));
@@ -48,7 +48,9 @@ pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
             tracing::warn!(%error, "cannot finish {what}, retrying");
         }
     };
-    due.work(&stop, || settle_some::<D>(&store), failed).await;
+    wakeup
+        .work(&stop, || settle_some::<D>(&store), failed)
+        .await;
 }
 
 /// One transaction of the worker. Returns whether there was unlocked work.

@@ -21,7 +21,7 @@ use crate::effects::{self, Effect, Migrator};
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     // First, so that tasks end before the resources that they use.
     running: JoinSet<()>,
     stop: CancellationToken,
@@ -48,7 +48,7 @@ pub(crate) struct Promised {
     pub(crate) last_error: Option<String>,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new(store: StoreKind, broker: BrokerKind) -> Self {
         let database = Database::create(store).await;
         let db = database.migrated::<Migrator>().await;

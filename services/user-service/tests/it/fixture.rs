@@ -18,9 +18,9 @@ use user_service::config::{IdentityConfig, UserConfig};
 
 use crate::samples::ADMIN;
 
-pub(crate) struct World(TestService<App>);
+pub(crate) struct Fixture(TestService<App>);
 
-impl Deref for World {
+impl Deref for Fixture {
     type Target = TestService<App>;
 
     fn deref(&self) -> &TestService<App> {
@@ -28,7 +28,7 @@ impl Deref for World {
     }
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new(store: StoreKind) -> Self {
         Self::start(prepared(store, BrokerKind::Embedded).await).await
     }

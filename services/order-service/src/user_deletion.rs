@@ -1,15 +1,15 @@
 //! Completes the deletion of users: cancels their open orders and erases texts in the others.
 //!
-//! The handler of `user.deleted` marks the user, who then cannot place orders. The worker of [`service::settling`]
+//! The handler of `user.deleted` marks the user, who then cannot place orders. The worker of [`service::user_deletion`]
 //! handles a few orders per transaction until none is left.
 
 use messaging::Transaction;
-use service::settling::{Deleted, Deletions, MarkedUsers};
+use service::user_deletion::{Deleted, Deletions, MarkedUsers};
 
 use crate::changes;
 use crate::error::Error;
 use crate::order::Change;
-use crate::store::{settling, users};
+use crate::store::{user_deletion, users};
 
 /// For people.
 pub const REASON: &str = "the user was deleted";
@@ -30,7 +30,8 @@ impl Deletions for Orders {
 
 /// Returns whether there may be more.
 async fn cancel_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Error> {
-    let orders = settling::lock_open_orders(transaction, user.user_id, CANCELLED_AT_ONCE).await?;
+    let orders =
+        user_deletion::lock_open_orders(transaction, user.user_id, CANCELLED_AT_ONCE).await?;
     let may_be_more = !orders.is_empty();
     let now_ms = ::store::now_ms(transaction).await?;
     for mut order in orders {
@@ -44,6 +45,7 @@ async fn cancel_some(transaction: &Transaction, user: &Deleted) -> Result<bool, 
 
 /// Returns whether there may be more.
 async fn erase_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Error> {
-    let erased = settling::erase_texts(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
+    let erased =
+        user_deletion::erase_texts(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
     Ok(erased > 0)
 }

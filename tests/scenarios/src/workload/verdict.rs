@@ -28,7 +28,7 @@ impl Step {
 
 /// The answers that one user got.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct StepAnswers {
     answers: Answers<(String, Step)>,
 }
 
@@ -56,7 +56,7 @@ pub struct Verdict {
     disorder: usize,
 }
 
-impl Ledger {
+impl StepAnswers {
     /// The user orders this word. The order may go all its steps.
     pub(super) fn attempt(&mut self, word: &str) {
         for step in Step::ALL {
@@ -148,11 +148,11 @@ mod tests {
     use super::*;
 
     /// One shipped and one placed order.
-    fn sound() -> (Ledger, Found) {
-        let mut ledger = Ledger::default();
+    fn sound() -> (StepAnswers, Found) {
+        let mut answers = StepAnswers::default();
         for (word, step) in [("a", Step::Shipped), ("b", Step::Placed)] {
-            ledger.attempt(word);
-            ledger.acknowledge(word, step);
+            answers.attempt(word);
+            answers.acknowledge(word, step);
         }
         let orders = [("a", Step::Shipped), ("b", Step::Placed)];
         let mails = [
@@ -165,13 +165,13 @@ mod tests {
             orders: orders.map(|(word, step)| (word.to_owned(), step)).into(),
             mails: mails.map(|(step, event)| (step, event.to_owned())).into(),
         };
-        (ledger, found)
+        (answers, found)
     }
 
-    fn judged(change: impl FnOnce(&mut Ledger, &mut Found)) -> Verdict {
-        let (mut ledger, mut found) = sound();
-        change(&mut ledger, &mut found);
-        ledger.judge(&found, 0)
+    fn judged(change: impl FnOnce(&mut StepAnswers, &mut Found)) -> Verdict {
+        let (mut answers, mut found) = sound();
+        change(&mut answers, &mut found);
+        answers.judge(&found, 0)
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
     fn an_acknowledged_order_that_is_missing_or_behind_is_lost() {
         let gone = judged(|_, found| found.orders.truncate(1));
         assert!(gone.lost > 0, "{gone}");
-        let behind = judged(|ledger, _| ledger.acknowledge("b", Step::Shipped));
+        let behind = judged(|answers, _| answers.acknowledge("b", Step::Shipped));
         assert_eq!(behind.lost, 2);
     }
 
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn an_order_with_a_lost_answer_may_exist() {
-        let verdict = judged(|ledger, found| {
-            ledger.attempt("c");
+        let verdict = judged(|answers, found| {
+            answers.attempt("c");
             found.orders.push(("c".to_owned(), Step::Placed));
             found.mails.push((Step::Placed, "5".to_owned()));
         });
@@ -234,6 +234,6 @@ mod tests {
 
     #[test]
     fn a_run_in_which_nothing_happened_proves_nothing() {
-        assert!(!Ledger::default().judge(&Found::default(), 0).passes());
+        assert!(!StepAnswers::default().judge(&Found::default(), 0).passes());
     }
 }

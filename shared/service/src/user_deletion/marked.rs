@@ -1,4 +1,4 @@
-//! The marks of deleted users: the list of work of [`settling`](super).
+//! The marks of deleted users: the list of work of [`user_deletion`](super).
 //!
 //! A mark is in the service's row of the user, so a command that locks this row sees it. It holds the cause of the
 //! deletion until the work is complete.
@@ -126,7 +126,7 @@ impl MarkedUsers {
         Ok(())
     }
 
-    /// A query for [`Store::due`](messaging::Store::due): due now if a user is marked, locked or not.
+    /// A query for [`Store::wakeup`](messaging::Store::wakeup): due now if a user is marked, locked or not.
     pub fn due_in_ms(self) -> String {
         format!(
             "SELECT cast(0 AS bigint) FROM {} WHERE {} LIMIT 1",

@@ -11,7 +11,7 @@ use store::end_soon;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Due;
+use super::Wakeup;
 use crate::reconnect::Reconnect;
 use crate::waits::Waits;
 
@@ -33,7 +33,7 @@ pub trait Work {
     /// known.
     async fn take_up(
         &mut self,
-        due: &Due,
+        wakeup: &Wakeup,
         tasks: &mut JoinSet<Self::Done>,
     ) -> Result<Option<Duration>, Self::Error>;
 
@@ -44,7 +44,7 @@ pub trait Work {
     fn failed(&mut self, error: Self::Error);
 }
 
-impl Due {
+impl Wakeup {
     /// Runs `work` until `stop`, then until its tasks have ended.
     pub async fn run(self, work: impl Work, stop: &CancellationToken) {
         self.run_with(Reconnect::default(), work, stop).await;
@@ -143,9 +143,13 @@ where
     type Done = ();
     type Error = E;
 
-    async fn take_up(&mut self, due: &Due, _: &mut JoinSet<()>) -> Result<Option<Duration>, E> {
+    async fn take_up(
+        &mut self,
+        wakeup: &Wakeup,
+        _: &mut JoinSet<()>,
+    ) -> Result<Option<Duration>, E> {
         loop {
-            let known = due.ask().await?;
+            let known = wakeup.ask().await?;
             if known != Some(Duration::ZERO) {
                 return Ok(known);
             }

@@ -1,13 +1,13 @@
 //! Completes the deletion of users: gives up their pending mails, and erases personal data in all of their mails.
 //!
 //! The handler of `user.deleted` marks the user; from then on the user gets only the last mail. The worker of
-//! [`service::settling`] handles some mails per transaction until none is left.
+//! [`service::user_deletion`] handles some mails per transaction until none is left.
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Transaction, outbox, trace};
 use sea_orm::DbErr;
-use service::settling::{Deleted, Deletions, MarkedUsers};
 use service::time;
+use service::user_deletion::{Deleted, Deletions, MarkedUsers};
 
 use crate::notification::VERSION;
 use crate::store::{erasure, recipients};

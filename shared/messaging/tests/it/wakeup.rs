@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use messaging::{Due, Store, Woken, outbox};
+use messaging::{Store, Wakeup, Woken, outbox};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DbErr};
 use testkit::{BrokerKind, Statements, StoreKind, eventually, eventually_is};
@@ -12,17 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::each_on_its_own;
 use crate::events::Changed;
-use crate::world::{SOON, World, cause};
+use crate::fixture::{Fixture, SOON, cause};
 
 const SIGNAL: &str = "tasks";
 const TASKS: &str = "CREATE TABLE task (due_at_ms bigint NOT NULL)";
 const DUE_IN_MS: &str = "SELECT min(due_at_ms) - {now} FROM task";
 const LONG_AGO: i64 = 1;
 
-async fn world(store: StoreKind) -> World {
-    let world = World::new(store, BrokerKind::Embedded).await;
-    execute(&world.store, TASKS).await;
-    world
+async fn fixture(store: StoreKind) -> Fixture {
+    let fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    execute(&fixture.store, TASKS).await;
+    fixture
 }
 
 async fn execute(store: &Store, sql: &str) {
@@ -33,8 +33,8 @@ async fn add(store: &Store, due_at_ms: i64) {
     execute(store, &format!("INSERT INTO task VALUES ({due_at_ms})")).await;
 }
 
-fn due(store: &Store) -> Due {
-    store.due(SIGNAL, DUE_IN_MS)
+fn wakeup(store: &Store) -> Wakeup {
+    store.wakeup(SIGNAL, DUE_IN_MS)
 }
 
 #[rstest]
@@ -42,20 +42,20 @@ fn due(store: &Store) -> Due {
 async fn a_worker_is_woken_by_a_commit_that_is_for_it_and_by_no_other(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = world(store).await;
-    let mut due = due(&world.store);
-    let other = world.store.begin().await.unwrap();
+    let fixture = fixture(store).await;
+    let mut wakeup = wakeup(&fixture.store);
+    let other = fixture.store.begin().await.unwrap();
     other.wake_on_commit("something else");
     other.commit().await.unwrap();
-    let undone = world.store.begin().await.unwrap();
+    let undone = fixture.store.begin().await.unwrap();
     undone.wake_on_commit(SIGNAL);
     undone.rollback().await.unwrap();
-    assert_eq!(due.sleep(Some(Duration::ZERO)).await, Woken::Due);
+    assert_eq!(wakeup.sleep(Some(Duration::ZERO)).await, Woken::Due);
 
-    let transaction = world.store.begin().await.unwrap();
+    let transaction = fixture.store.begin().await.unwrap();
     transaction.wake_on_commit(SIGNAL);
     transaction.commit().await.unwrap();
-    assert_eq!(due.sleep(None).await, Woken::Committed);
+    assert_eq!(wakeup.sleep(None).await, Woken::Committed);
 }
 
 #[rstest]
@@ -63,10 +63,10 @@ async fn a_worker_is_woken_by_a_commit_that_is_for_it_and_by_no_other(
 async fn what_another_process_has_committed_is_found_by_a_look(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = world(store).await;
-    let elsewhere = Store::new(world.store.connection().clone());
-    world.look_soon();
-    let (mut first, mut second) = (due(&world.store), due(&world.store));
+    let mut fixture = fixture(store).await;
+    let elsewhere = Store::new(fixture.store.connection().clone());
+    fixture.look_soon();
+    let (mut first, mut second) = (wakeup(&fixture.store), wakeup(&fixture.store));
     assert_eq!(first.ask().await.unwrap(), None);
     add(&elsewhere, LONG_AGO).await;
     let found = tokio::join!(first.sleep(None), second.sleep(None));
@@ -79,33 +79,33 @@ async fn what_another_process_has_committed_is_found_by_a_look(
 async fn what_a_look_sees_coming_wakes_when_it_has_come(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = world(store).await;
-    world.look_soon();
-    let mut due = due(&world.store);
+    let mut fixture = fixture(store).await;
+    fixture.look_soon();
+    let mut wakeup = wakeup(&fixture.store);
     let in_a_moment = match store {
         StoreKind::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint + 2000",
         StoreKind::Sqlite => "cast(unixepoch('subsec') * 1000 as integer) + 2000",
     };
     execute(
-        &world.store,
+        &fixture.store,
         &format!("INSERT INTO task SELECT {in_a_moment}"),
     )
     .await;
     // By an earlier poll, or by one at the same moment.
-    assert_ne!(due.sleep(None).await, Woken::Committed);
-    assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
+    assert_ne!(wakeup.sleep(None).await, Woken::Committed);
+    assert_eq!(wakeup.ask().await.unwrap(), Some(Duration::ZERO));
 }
 
 #[tokio::test]
 async fn all_workers_of_a_service_share_one_look() {
     const WORKERS: usize = 20;
     let (statements, _listening) = Statements::listen();
-    let mut world = world(StoreKind::Postgres).await;
-    world.look_soon();
+    let mut fixture = fixture(StoreKind::Postgres).await;
+    fixture.look_soon();
     let begun = Instant::now();
     let mut sleeping = JoinSet::new();
     for _ in 0..WORKERS {
-        let mut worker = due(&world.store);
+        let mut worker = wakeup(&fixture.store);
         sleeping.spawn(async move { worker.sleep(None).await });
     }
     let looks = || statements.since(begun).len();
@@ -122,17 +122,17 @@ async fn all_workers_of_a_service_share_one_look() {
 async fn a_failed_poll_wakes_no_worker_and_is_repeated(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.look_soon();
-    let mut due = due(&world.store);
-    assert!(due.ask().await.is_err());
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.look_soon();
+    let mut wakeup = wakeup(&fixture.store);
+    assert!(wakeup.ask().await.is_err());
     assert_eq!(
-        due.sleep(Some(Duration::from_millis(300))).await,
+        wakeup.sleep(Some(Duration::from_millis(300))).await,
         Woken::Due
     );
-    execute(&world.store, TASKS).await;
-    add(&world.store, LONG_AGO).await;
-    assert_eq!(due.sleep(None).await, Woken::Found);
+    execute(&fixture.store, TASKS).await;
+    add(&fixture.store, LONG_AGO).await;
+    assert_eq!(wakeup.sleep(None).await, Woken::Found);
 }
 
 #[rstest]
@@ -140,9 +140,9 @@ async fn a_failed_poll_wakes_no_worker_and_is_repeated(
 async fn a_worker_does_all_that_is_due_and_survives_what_fails(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let world = world(store).await;
+    let fixture = fixture(store).await;
     for due_at_ms in LONG_AGO..LONG_AGO + 3 {
-        add(&world.store, due_at_ms).await;
+        add(&fixture.store, due_at_ms).await;
     }
     let (steps, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let step = async || {
@@ -150,22 +150,22 @@ async fn a_worker_does_all_that_is_due_and_survives_what_fails(
             return Err(DbErr::Custom("once".to_owned()));
         }
         let one = "DELETE FROM task WHERE due_at_ms IN (SELECT due_at_ms FROM task LIMIT 1)";
-        let done = world.store.connection().execute_unprepared(one).await?;
+        let done = fixture.store.connection().execute_unprepared(one).await?;
         Ok(done.rows_affected() > 0)
     };
     let stop = CancellationToken::new();
-    let work = due(&world.store).work(&stop, step, |_: DbErr| {
+    let work = wakeup(&fixture.store).work(&stop, step, |_: DbErr| {
         failures.fetch_add(1, Ordering::SeqCst);
     });
     let done = async {
         eventually_is("all is done", 0, async || {
-            world.rows("SELECT due_at_ms FROM task", []).await.len()
+            fixture.rows("SELECT due_at_ms FROM task", []).await.len()
         })
         .await;
-        add(&world.store, LONG_AGO).await;
-        world.store.signal(SIGNAL).notify_one();
+        add(&fixture.store, LONG_AGO).await;
+        fixture.store.signal(SIGNAL).notify_one();
         eventually_is("that as well", 0, async || {
-            world.rows("SELECT due_at_ms FROM task", []).await.len()
+            fixture.rows("SELECT due_at_ms FROM task", []).await.len()
         })
         .await;
         stop.cancel();
@@ -179,17 +179,17 @@ async fn a_worker_does_all_that_is_due_and_survives_what_fails(
 async fn a_relay_finds_events_that_were_committed_without_a_signal(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    world.look_soon();
-    let transport = world.transport(&each_on_its_own());
+    let mut fixture = Fixture::new(store, BrokerKind::Embedded).await;
+    fixture.look_soon();
+    let transport = fixture.transport(&each_on_its_own());
     transport.declare().await.unwrap();
-    world.run_relay(transport);
-    world.commit(&Changed::of("a"), 1).await;
-    world.all_is_published().await;
-    let elsewhere = Store::new(world.store.connection().clone());
+    fixture.run_relay(transport);
+    fixture.commit(&Changed::of("a"), 1).await;
+    fixture.all_is_published().await;
+    let elsewhere = Store::new(fixture.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
     outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();
     transaction.commit().await.unwrap();
-    world.all_is_published().await;
-    world.stop().await;
+    fixture.all_is_published().await;
+    fixture.stop().await;
 }

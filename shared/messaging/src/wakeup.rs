@@ -29,8 +29,8 @@ pub enum Woken {
     Found,
 }
 
-/// One worker's wakeups. Created by [`Store::due`].
-pub struct Due {
+/// One worker's wakeups. Created by [`Store::wakeup`].
+pub struct Wakeup {
     db: Database,
     looks: Looks,
     id: u64,
@@ -39,7 +39,7 @@ pub struct Due {
     seen: watch::Receiver<Seen>,
 }
 
-impl Due {
+impl Wakeup {
     pub(crate) fn new(
         db: Database,
         looks: Looks,
@@ -92,7 +92,7 @@ impl Due {
     }
 }
 
-impl Drop for Due {
+impl Drop for Wakeup {
     fn drop(&mut self) {
         self.looks.leave(self.id);
     }
