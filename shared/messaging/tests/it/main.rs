@@ -33,7 +33,6 @@ mod deferred;
 #[cfg(test)]
 mod divergence;
 #[cfg(test)]
-#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod engine;
@@ -91,4 +90,5 @@ mod unroutable;
 mod upgrade;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
 mod wakeup;
