@@ -135,6 +135,9 @@ impl Servers {
         let broker = "angarium.user.v1.UserService/broker";
         if at != Some(When::Always) {
             is_at_rest(&process, &self.database).await;
+            if is(Part::Database) {
+                is_compared(&self.database).await;
+            }
             if is(Part::Collector) {
                 eventually("something is exported", async || {
                     let measured = self.collector.metrics().len();
@@ -198,6 +201,28 @@ async fn is_at_rest(process: &Process, database: &Database) {
             .unwrap()
             .try_get::<i64>("", "open")
             .unwrap()
+    })
+    .await;
+}
+
+/// Both consumers have followed the checkpoint that lists the event of the start. It comes 5 s later, and nothing follows
+/// for a minute. A transaction in progress would be work that a stop must wait for.
+async fn is_compared(database: &Database) {
+    let db = sea_orm::Database::connect(database.url()).await.unwrap();
+    let compared = "SELECT count(*) AS streams, count(*) FILTER (WHERE number = last) AS compared
+                    FROM (SELECT source, number FROM order_service.angarium_checkpoint_stream UNION ALL
+                          SELECT source, number FROM notification_service.angarium_checkpoint_stream) AS stream,
+                         (SELECT max(number) AS last FROM user_service.angarium_checkpoint WHERE confirmed_at IS NOT NULL
+                          AND last_position >= (SELECT max(position) FROM user_service.angarium_outbox_history)) AS listed
+                    WHERE source = 'user-service'";
+    eventually("the checkpoint is compared", async || {
+        let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, compared));
+        let row = row.await.unwrap().unwrap();
+        let count = |name| row.try_get::<i64>("", name).unwrap();
+        match (count("streams"), count("compared")) {
+            (2.., compared) if compared == count("streams") => Ok(()),
+            other => Err(other),
+        }
     })
     .await;
 }
