@@ -36,14 +36,14 @@ pub async fn apply(
         })?;
     store::update_order(transaction, order).await?;
     if was_placed {
-        // The handler of a fired timer finds the order in another state.
+        // Too late for a timer that has fired: its handler finds the order in another state and does nothing.
         timer::cancel::<ExpiryElapsed>(transaction, &order.id.to_string()).await?;
     }
     publish(transaction, order, cause).await?;
     Ok(())
 }
 
-/// Each state is entered by one kind of change only.
+/// The state determines the event, because only one kind of change leads to each state.
 async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     transaction.wake_on_commit(watch::SIGNAL);
     let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());

@@ -27,9 +27,9 @@ use crate::store;
 pub const SIGNAL: &str = "orders";
 /// For changes of other replicas.
 const POLL: Duration = Duration::from_secs(1);
-/// One query handles the commits within this time.
+/// Commits within this time share one query.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Of a stream. A client then calls again, possibly another replica.
+/// The longest duration of a stream. Then the client opens a new one, perhaps at another replica.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 #[derive(Clone)]
@@ -65,13 +65,13 @@ impl Watchers {
         address: ClientAddress,
         deadline: Option<Instant>,
     ) -> Result<impl Stream<Item = Result<Order, Error>> + Send + use<>, Error> {
-        // Accounts that cost nothing must not fill the room.
+        // Unverified accounts cost nothing, so they must not use up the slots.
         if caller.is_unverified() {
             return Err(Error::EmailUnverified(caller.user_id));
         }
         let slot = self.slots.take(address, Some(caller.user_id))?;
         let owner = caller.owner();
-        // Before the order is read: a change in between is noticed.
+        // Before the order is read, so that no change in between is missed.
         let versions = self.subscribe(order_id).ok_or(Error::ShuttingDown)?;
         let db = self.store.connection();
         let order = store::find_order(db, order_id, owner)

@@ -1,4 +1,4 @@
-//! The chassis of every service: the only crate where contracts, messaging and runtime meet.
+//! The chassis of every service: the shared crate that combines contracts, messaging and runtime.
 //!
 //! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`]
 //! connects, migrates, declares, binds, serves and drains. [`main`] is the `main` function of such a process.

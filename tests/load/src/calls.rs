@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// The arrival of calls until an end. Each caller takes its calls from its own [`Calls`].
+/// When calls are made, and when they end. Each caller takes its calls from its own [`Calls`].
 #[derive(Clone, Debug)]
 pub struct Load {
     taken: Arc<AtomicU64>,
@@ -25,7 +25,7 @@ pub struct Calls {
 /// The next call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// From 0, each number once among all callers of a load.
+    /// Starts at 0. No two callers of a load get the same number.
     pub number: u64,
     /// Its latency counts from here.
     pub since: Instant,
@@ -127,7 +127,7 @@ impl Calls {
             }
             (Some(ticks), End::Calls(_)) => ticks.tick().await.into_std(),
         };
-        // Asked only now, because the end may have come during the wait.
+        // Checked after the wait, because the load may have ended meanwhile.
         let has_ended = match &self.load.end {
             End::Calls(_) => false,
             End::Time(end) => since >= *end,

@@ -1,6 +1,7 @@
 //! Compares the answers that callers got with what is stored at the end. Pure.
 //!
-//! An acknowledged command has its state. Each state has a command and exactly one effect. Each effect has a state.
+//! Three rules: an acknowledged command has its state; a state has a command and exactly one effect; an effect has a
+//! state.
 
 use std::collections::HashSet;
 use std::hash::Hash;

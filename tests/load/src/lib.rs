@@ -1,7 +1,7 @@
 //! The load generator and the checker of the fault runs, the scenarios and the bench.
 //!
-//! [`Load`] decides when each call is made. Its users make the calls, record the answers in [`Answers`], read what is
-//! stored at the end, and [`compare`] both.
+//! [`Load`] decides when each call is made. The test program makes the calls and records the answers in [`Answers`]. At
+//! the end it reads what is stored, and [`compare`] finds the contradictions.
 
 mod calls;
 mod checker;

@@ -31,13 +31,13 @@ fn section(pool: &DescriptorPool, event: &EventInfo, page: &mut String) -> Resul
         .get_extension_by_name("angarium.event.v1.sensitive")
         .context("the option sensitive is not there")?;
     let unrouted = if event.may_be_unrouted {
-        " Counts as delivered even if no queue takes it."
+        " It counts as published even if no queue takes it."
     } else {
         ""
     };
     write!(
         page,
-        "\n## `{}`\n\n{}\n\n`{}` on exchange `{}`; aggregate `{}`, ordered by `{}`.{unrouted}\n\n| field | type | |\n| --- | --- | --- |\n",
+        "\n## `{}`\n\n{}\n\n`{}` on exchange `{}`; aggregate `{}`, identified by `{}`.{unrouted}\n\n| field | type | |\n| --- | --- | --- |\n",
         event.routing_key,
         comments::of_message(&message),
         event.type_name,
