@@ -37,9 +37,9 @@ impl Fixture {
         Self::start(prepared(stack.store(), stack.broker()).await).await
     }
 
-    /// The broker is unreachable, and no event may wait to be published.
-    pub(crate) async fn with_overdue_events(store: StoreKind) -> Self {
-        let mut prepared = prepared(store, BrokerKind::Embedded).await;
+    /// As [`restart`](Self::restart), with an unreachable broker. No event may wait to be published.
+    pub(crate) async fn restart_with_overdue_events(self) -> Self {
+        let mut prepared = self.0.stop().await;
         prepared.config.common.broker = no_broker();
         prepared.config.common.engine.outbox_budget = Duration::ZERO;
         Self::start(prepared).await

@@ -166,13 +166,10 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
 async fn overdue_events_stop_registrations_but_not_reads(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let fixture = Fixture::with_overdue_events(store).await;
-    // The keys are announced at the start, and wait like any event.
-    let user = eventually("the keys have gone out", async || {
-        fixture.create(ada()).await
-    })
-    .await;
-    let mut user = user;
+    let fixture = Fixture::new(store).await;
+    let mut user = fixture.create(ada()).await.unwrap();
+    let fixture = fixture.restart_with_overdue_events().await;
+    // A change is accepted until the service has seen an event that waits.
     let refused = eventually("commands are refused", async || {
         let update = UpdateUserRequest {
             user: Some(user.clone()),
