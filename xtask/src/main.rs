@@ -53,7 +53,7 @@ enum Task {
     },
 
     /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`;
-    /// `cargo xtask faults test` runs the short form of all runs as tests
+    /// `cargo xtask faults test` runs the short form of most runs as tests
     #[command(disable_help_flag = true)]
     Faults(Args),
 

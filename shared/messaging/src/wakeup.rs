@@ -29,7 +29,7 @@ pub enum Woken {
     Found,
 }
 
-/// One worker's wakeups. Created by [`Store::wakeup`].
+/// One worker's wakeups. Created by [`Store::wakeup`](crate::Store::wakeup).
 pub struct Wakeup {
     db: Database,
     looks: Looks,
@@ -76,7 +76,7 @@ impl Wakeup {
                 biased;
                 () = self.committed.notified() => return Woken::Committed,
                 () = reached(until) => return Woken::Due,
-                // This store holds the sender, so it never fails.
+                // `self.looks` holds the sender, so `changed` never fails.
                 _ = self.seen.changed() => {
                     let Some(due) = self.seen.borrow_and_update().due_of(self.id) else {
                         continue;

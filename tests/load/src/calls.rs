@@ -35,7 +35,7 @@ pub struct Call {
 enum Pace {
     /// After the answer to the previous call.
     Closed,
-    /// After the answer, but at most one per period. A late call is not made up for.
+    /// After the answer, but at most one per period. If a call is late, the following calls are late too.
     Steady(Duration),
     /// One per period, whether or not earlier ones are answered.
     Open(Duration),

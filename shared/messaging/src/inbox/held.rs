@@ -42,7 +42,8 @@ pub(crate) struct RetryLease {
     pub(crate) message: Message,
 }
 
-/// Events that wait for a known type are due now.
+/// The query for the time until a held event is due. An event that waits for its type is due now if this process knows
+/// the type.
 pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
     let adoptable = adoptable(consumer, known);
     format!(
@@ -86,7 +87,7 @@ fn bound_of(column: &'static str, consumer: &str, longest: Duration, instead: Du
     }
 }
 
-/// Otherwise it was released, leased or settled meanwhile.
+/// The row, if this lease still holds it. If not, it was released, leased again or settled meanwhile.
 const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";
