@@ -25,8 +25,9 @@ use uuid::Uuid;
 
 use crate::system::{PASSWORD, line};
 
-/// The smallest of several tries counts, because other work of the service can only add to a count.
-const TRIES: usize = 6;
+/// The smallest of several tries counts, because other work of the service can only add to a count. More than a pool has
+/// connections: each prepares a statement once, in an additional round trip.
+const TRIES: usize = 12;
 /// Mails that are due at the same time.
 const MAILS: i64 = 8;
 
