@@ -31,7 +31,7 @@ pub(crate) async fn keep(store: &Store, pace: &Pace) -> Result<()> {
             let mut random = fastrand::Rng::with_seed(writer.into());
             while let Some(call) = calls.next().await {
                 let command = Command {
-                    op: format!("{run}-{}", call.number),
+                    op: format!("{run}-paced-{}", call.number),
                     account: commands::account(&run, random.u32(..accounts)),
                 };
                 commands::until_done(&store, &command).await;
