@@ -28,7 +28,8 @@ pub(crate) struct Process {
     pub(crate) notifications: String,
 }
 
-/// Without settings from the tests' environment.
+/// Without settings from the tests' environment. It waits long for a connection to the database, because a call that fails
+/// on a busy machine says nothing about the program.
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_angarium"));
     for name in [
@@ -44,6 +45,7 @@ pub(crate) fn command(data: &Path) -> Command {
     }
     command
         .env("DATA_DIR", data)
+        .env("DATABASE_ACQUIRE_TIMEOUT", "20s")
         .env("GRPC_LISTEN", "127.0.0.1:0")
         .env("LOG_FILTER", "warn");
     command.stdin(Stdio::null());
