@@ -60,8 +60,8 @@ pub enum Command {
     /// List, show, replay or discard dead letters
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// Hand each service the events that have not arrived at it, from what their producers have stored; list and decide about
-    /// gaps. Ends with code 2 if something could not be repaired
+    /// Give each service the events that it lacks, from the histories of their producers; list gaps and decide about them.
+    /// Ends with code 2 if something could not be repaired
     Reconcile(Box<Reconcile>),
 }
 

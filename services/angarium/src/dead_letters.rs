@@ -1,6 +1,6 @@
 //! `angarium dead-letters`: lists dead letters, and records the operator's decisions.
 //!
-//! It works on the databases, while the services run or not: the service acts on a decision within half a minute, or at
+//! It works on the databases, while the services run or not: the service acts on a decision within five seconds, or at
 //! its next start. Sensitive fields are not shown.
 
 use anyhow::{Context as _, ensure};

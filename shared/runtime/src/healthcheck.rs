@@ -30,7 +30,7 @@ const NAME: &str = "healthcheck";
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The server; an address for all interfaces means the loopback interface [default: the default address of this
+    /// The server; for 0.0.0.0 or [::] the loopback interface is used [default: the default address of this
     /// program]
     #[arg(long, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
     addr: Option<SocketAddr>,

@@ -7,7 +7,7 @@ use crate::registry::SERVICES;
 /// The action.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// List the dead letters, oldest first: time, event, cause, and how many events wait behind it
+    /// List the dead letters and skipped events, oldest first: time, event, cause, and how many events wait behind it
     List(List),
     /// Show everything about one dead letter, and the decisions about it
     Show(Show),

@@ -26,11 +26,11 @@ pub struct Reconcile {
 pub enum Action {
     /// List missing events, lost checkpoints and waiting aggregates, and say for each what repairs it
     Gaps(Listing),
-    /// Give up what nothing can bring back; for the record
+    /// Skip events or checkpoints that no producer has any more, and record it
     Skip(Skip),
-    /// List the aggregates of which a restored producer has lost events that a consumer has received
+    /// List, by aggregate, the events that a consumer has received and a restored producer has lost
     Divergence(Divergence),
-    /// Make a consumer follow a restored producer; for the record
+    /// Accept the state of a restored producer at a consumer, and record it
     Accept(Accept),
 }
 
@@ -90,7 +90,7 @@ pub struct Skip {
     #[arg(long, value_name = "QUEUE", value_parser = PossibleValuesParser::new(queues()))]
     pub consumer: String,
 
-    /// The versions before the first one of this aggregate that waits
+    /// Skip the missing versions of this aggregate, up to its first waiting version
     #[arg(long, value_name = "TYPE/ID", value_parser = aggregate)]
     pub aggregate: Option<(String, String)>,
 
@@ -114,7 +114,7 @@ pub struct Divergence {
     pub listing: Listing,
 
     /// Compare the events since then, such as 2026-11-29T04:00:00Z [default: since the last checkpoint that a producer and
-    /// its consumer both know, for producers that have published one again]
+    /// its consumer both know, only for producers that have published a checkpoint number a second time]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
     pub since: Option<SystemTime>,
 }

@@ -8,7 +8,8 @@ pub enum Topology {
     /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user per service with its
     /// permissions
     Export(Export),
-    /// Remove bindings of the services' queues that this release does not need; only after older releases cannot return
+    /// Remove the bindings that this release does not need from the services' queues. Run it only when no older release will
+    /// run again
     Prune(Prune),
 }
 

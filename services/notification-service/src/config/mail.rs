@@ -41,7 +41,7 @@ pub struct MailArgs {
     #[arg(long, help_heading = HEADING, env = "SMTP_EHLO_NAME", value_name = "NAME")]
     smtp_ehlo_name: Option<String>,
 
-    /// Time limit for the hand-over of one mail. A mail is sent again if its answer is lost, so be generous
+    /// Time limit for sending one mail. A mail is sent again if its answer is lost, so be generous
     #[arg(long, help_heading = HEADING, env = "SMTP_TIMEOUT", value_name = "TIME", default_value = "60s")]
     smtp_timeout: String,
 }

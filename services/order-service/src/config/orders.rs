@@ -36,8 +36,8 @@ pub struct OrderArgs {
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_CALLER", value_name = "N")]
     order_max_watchers_per_caller: Option<String>,
 
-    /// Orders that are watched from one address at a time; `off` where all come from a proxy that names no client [default: a
-    /// quarter of --order-max-watchers]
+    /// Maximum number of orders watched from one address; `off` if all calls come from a proxy without client addresses
+    /// [default: a quarter of --order-max-watchers]
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_ADDRESS", value_name = "N|off")]
     order_max_watchers_per_address: Option<String>,
 }

@@ -19,7 +19,7 @@ const LONGEST_HEALTH_WATCH: Duration = Duration::from_secs(3600);
 /// Flags and variables of callers' shares.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CallerArgs {
-    /// Header to which your proxy appends the client's address, such as x-forwarded-for; without it, the client is the
+    /// Header in which your proxy puts the client's address, as its last or only address, such as x-forwarded-for; without it, the client is the
     /// peer of the connection. All limits per address use it, except the limit of connections [default: none]
     #[arg(
         long,

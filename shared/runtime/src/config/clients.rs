@@ -56,8 +56,8 @@ pub struct ClientArgs {
     )]
     pub grpc_keepalive: String,
 
-    /// Calls per second of one caller, with a burst of twice as many; the caller is a user, or an address without a
-    /// login; `off` if a proxy in front limits calls
+    /// Calls per second of one caller, with a burst of twice as many; the caller is the user of the token, or
+    /// without a token the client's address; `off` if a proxy in front limits calls
     #[arg(
         long,
         help_heading = HEADING,

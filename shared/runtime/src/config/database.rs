@@ -61,7 +61,7 @@ pub struct DatabaseArgs {
     )]
     pub migrate: String,
 
-    /// How long a start waits for an unreachable database
+    /// How long a start waits for an unreachable database, and with MIGRATE=off for the migrations
     #[arg(
         long,
         help_heading = HEADING,

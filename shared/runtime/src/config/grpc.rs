@@ -23,7 +23,7 @@ pub struct GrpcArgs {
     #[arg(long, help_heading = HEADING, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
     pub grpc_listen: Option<String>,
 
-    /// Longest time of a call; a client's deadline can only be shorter
+    /// Longest time of a call, except WatchOrder; a client's deadline can only be shorter
     #[arg(
         long,
         help_heading = HEADING,

@@ -8,8 +8,8 @@ const HEADING: &str = "Security";
 /// Flags and variables of the mode.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModeArgs {
-    /// `development` or `production`; production refuses missing, well-known and short keys, and has reflection only
-    /// with GRPC_REFLECTION=on
+    /// `development` or `production`; production needs keys of its own, a certificate, a mail server and a private data
+    /// folder, and has reflection only with GRPC_REFLECTION=on
     #[arg(
         long,
         help_heading = HEADING,
