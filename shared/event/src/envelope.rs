@@ -63,6 +63,9 @@ pub enum MalformedEnvelope {
     /// No subject, so the aggregate is unknown.
     #[error("it names no aggregate (cloudEvents_subject)")]
     NoAggregate,
+    /// A NUL in the aggregate id: PostgreSQL's text cannot contain it.
+    #[error("its aggregate id contains NUL")]
+    Nul,
     /// The sequence is not a version.
     #[error("its sequence `{0}` is not a version from 1 on")]
     Sequence(String),

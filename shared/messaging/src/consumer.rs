@@ -173,12 +173,14 @@ impl Consumer {
         mut receiver: Box<dyn Receiver>,
         stop: &CancellationToken,
     ) -> Result<(), TransportError> {
-        let _up = self.link.up();
+        let up = self.link.up();
         let (mut lanes, mut done) = self.lanes(stop);
         let mut ended = self
             .deal_until_broken(&mut *receiver, &mut lanes, &mut done, stop)
             .await;
-        // Otherwise one aggregate could be in two lanes.
+        // Before the lanes end: without a database that takes as long as its outage.
+        drop(up);
+        // All lanes end before the next connection starts new ones: an aggregate must not be in two.
         lanes.close();
         while let Some(acks) = done.next().await {
             if ended.is_ok() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use store::Doubt;
@@ -102,6 +103,10 @@ impl Transaction {
     pub async fn write_early(&self) -> Result<(), DbErr> {
         let events = std::mem::take(&mut self.collected().events);
         enqueued::insert(&self.inner, events).await
+    }
+
+    pub(crate) fn limit_answers(&self, limit: Option<Duration>) {
+        self.inner.limit_answers(limit);
     }
 
     /// Rolls back, and waits for the answer.

@@ -9,8 +9,8 @@ use sea_orm::{DbErr, RuntimeErr};
 use crate::errors::{Class, class};
 use crate::sessions::Sessions;
 
-/// Then the connection counts as lost. None of our statements takes long.
-const ANSWER: Duration = Duration::from_secs(15);
+/// Then the connection counts as lost. None of the engine's statements takes long.
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 
 /// A time-out, a cancelled caller or a possibly broken session causes a check of all sessions.
 pub(crate) async fn answered<T>(

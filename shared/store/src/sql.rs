@@ -79,12 +79,16 @@ pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
 
 /// As [`numbers`], for `{not in texts $1}`.
 pub fn texts(texts: impl IntoIterator<Item = String>) -> Value {
-    serde_json::Value::from_iter(texts).to_string().into()
+    serde_json::Value::from_iter(texts.into_iter().map(without_nul))
+        .to_string()
+        .into()
 }
 
 /// As [`numbers`], for `(one, other) IN {pairs $1}`.
 pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
-    let pairs = pairs.into_iter().map(|(one, other)| vec![one, other]);
+    let pairs = pairs
+        .into_iter()
+        .map(|(one, other)| vec![without_nul(one), without_nul(other)]);
     serde_json::Value::from_iter(pairs).to_string().into()
 }
 
@@ -93,11 +97,8 @@ pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::V
     let mut rows: Vec<_> = rows.into_iter().collect();
     let texts = rows.iter_mut().flat_map(serde_json::Map::values_mut);
     for text in texts {
-        // PostgreSQL refuses NUL, also as an escape in JSON.
-        if let serde_json::Value::String(text) = text
-            && text.contains('\0')
-        {
-            *text = text.replace('\0', "\u{fffd}");
+        if let serde_json::Value::String(text) = text {
+            *text = without_nul(std::mem::take(text));
         }
     }
     serde_json::Value::from_iter(rows).to_string().into()
@@ -119,12 +120,20 @@ pub fn statement(
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
 }
 
-/// PostgreSQL's text cannot contain NUL. A row that can never be written would block its consumer forever.
 fn storable(value: Value) -> Value {
     match value {
-        Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
+        Value::String(Some(text)) => without_nul(text).into(),
         other => other,
     }
+}
+
+/// PostgreSQL's text cannot contain NUL, also not as an escape in JSON. A row that can never be written would block its
+/// consumer forever.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        return text.replace('\0', "\u{fffd}");
+    }
+    text
 }
 
 /// Whether the database is a SQLite file.

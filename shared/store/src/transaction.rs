@@ -12,7 +12,7 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
 };
 
-use crate::answer::{answered, answered_within};
+use crate::answer::{ANSWER, answered, answered_within};
 use crate::database::Database;
 use crate::errors::{AFTER_FAILURE, is_transient};
 use crate::sessions::Sessions;
@@ -38,6 +38,7 @@ pub struct Transaction {
     without_success: AtomicU32,
     /// The first failure that a repetition of the transaction may not meet.
     passing: Mutex<Option<DbErr>>,
+    answer: Mutex<Duration>,
 }
 
 impl Transaction {
@@ -69,6 +70,7 @@ impl Transaction {
             sessions: db.sessions().clone(),
             without_success: AtomicU32::new(0),
             passing: Mutex::default(),
+            answer: Mutex::new(ANSWER),
         })
     }
 
@@ -88,6 +90,12 @@ impl Transaction {
         answered(&self.sessions, self.inner.commit()).await
     }
 
+    /// Sets how long each of the next statements may take, `None` for the default of 15 s. Then the connection counts as
+    /// lost.
+    pub fn limit_answers(&self, limit: Option<Duration>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = limit.unwrap_or(ANSWER);
+    }
+
     /// Waits for the answer.
     ///
     /// # Errors
@@ -98,7 +106,8 @@ impl Transaction {
 
     async fn watched<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         self.without_success.fetch_add(1, Ordering::AcqRel);
-        let answer = answered(&self.sessions, answer).await;
+        let limit = *self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = answered_within(limit, &self.sessions, answer).await;
         match &answer {
             Ok(_) => {
                 self.without_success.fetch_sub(1, Ordering::AcqRel);

@@ -95,6 +95,24 @@ async fn texts_about_the_orders_of_a_deleted_user_are_erased(
 
 #[rstest]
 #[tokio::test]
+async fn a_deletion_that_always_fails_keeps_no_other(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let fixture = Fixture::new(store).await;
+    let (damaged, user_id) = (fixture.known_user().await, fixture.known_user().await);
+    let marking = format!(
+        "UPDATE known_user SET deleted_at_ms = 1, deletion_event_id = 'damaged' WHERE user_id = '{damaged}'"
+    );
+    fixture.db.execute_unprepared(&marking).await.unwrap();
+    fixture.send(&deleted(&user_id, 2)).await;
+    settled(&fixture).await;
+    let left = "SELECT count(*) FROM known_user WHERE deleted_at_ms = 1 AND settled_at_ms IS NULL";
+    assert_eq!(fixture.count(left).await, 1);
+    fixture.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
 async fn no_order_is_taken_for_a_deleted_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {

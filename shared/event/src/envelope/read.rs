@@ -33,6 +33,9 @@ impl Envelope {
             .or(attribute(headers::PARTITION_KEY))
             .filter(|id| !id.is_empty())
             .ok_or(MalformedEnvelope::NoAggregate)?;
+        if aggregate_id.contains('\0') {
+            return Err(MalformedEnvelope::Nul);
+        }
         for (name, value) in [("event type", event_type), ("aggregate id", aggregate_id)] {
             if value.len() > MAX_ATTRIBUTE_BYTES {
                 return Err(MalformedEnvelope::AttributeTooLong(name));

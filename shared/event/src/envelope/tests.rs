@@ -101,6 +101,13 @@ fn what_identifies_or_orders_an_event_must_be_right() {
     );
     assert_eq!(
         broken(|m| {
+            m.headers
+                .insert("cloudEvents_subject".into(), "a\0b".into());
+        }),
+        MalformedEnvelope::Nul
+    );
+    assert_eq!(
+        broken(|m| {
             m.headers.insert("cloudEvents_sequence".into(), "0".into());
         }),
         MalformedEnvelope::Sequence("0".into())

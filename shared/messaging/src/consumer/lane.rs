@@ -18,6 +18,7 @@ use super::observe;
 use super::outcome::Failure;
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
+use super::transaction::TOO_LONG;
 use crate::checkpoint;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -25,6 +26,9 @@ use crate::transport::Delivery;
 
 /// Above it, the next transactions get smaller, because others wait for the locked rows.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
+
+/// After so many failures of the database with one event, the lane goes on if the database takes the event as a row.
+const FAILURES: usize = 5;
 
 /// How long a handler may block its lane; then the retry worker runs it from the start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,7 +86,7 @@ impl Lane {
             events.push(delivery);
         }
         let mut rest = &events[..];
-        while !rest.is_empty() {
+        while !rest.is_empty() && !stop.is_cancelled() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
             let items: Vec<_> = group.iter().map(|it| Item::arrived(&it.message)).collect();
@@ -125,7 +129,7 @@ impl Lane {
         followed.is_ok()
     }
 
-    /// `false` if the store stays unavailable until `stop`.
+    /// `false` at `stop`: the delivery returns to the queue with the connection.
     async fn until_taken_up(
         &self,
         delivery: &Delivery,
@@ -135,19 +139,33 @@ impl Lane {
     ) -> bool {
         let takes_long = matches!(failure, Failure::TooLong(id) if *id == item.event_id());
         let mut reconnect = Reconnect::to(self.store.waits());
-        loop {
+        for failures in 1.. {
+            if stop.is_cancelled() {
+                return false;
+            }
             let taken = match takes_long {
-                true => self.pipeline.leave_to_retries(&self.store, item).await,
+                true => {
+                    self.pipeline
+                        .leave_to_retries(&self.store, item, TOO_LONG)
+                        .await
+                }
                 false => self.pipeline.alone(&self.store, item, PATIENCE).await,
             };
             let Err(error) = taken else {
                 break;
             };
+            if failures >= FAILURES && !takes_long {
+                let cause = format!("the database failed its transactions: {error}");
+                let left = self
+                    .pipeline
+                    .leave_to_retries(&self.store, item, &cause)
+                    .await;
+                if left.is_ok() {
+                    break;
+                }
+            }
             tracing::warn!(%error, "consuming waits for the database");
             reconnect.pause(stop).await;
-            if stop.is_cancelled() {
-                return false;
-            }
         }
         self.settle(&[delivery]);
         true

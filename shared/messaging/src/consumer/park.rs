@@ -21,7 +21,6 @@ use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
 
 const DEATH_REASON: &str = "x-first-death-reason";
-const TOO_LONG: &str = "its handler was too slow for a shared transaction";
 /// Tries to record that a handler did not end: both may wait for the same lock, up to the time limit of a statement.
 const NOTING: usize = 3;
 
@@ -100,26 +99,25 @@ impl Pipeline {
         }
     }
 
-    /// Leaves a new event to the retry worker, because its handler is too slow for its lane. No attempt counts.
+    /// Leaves a new event to the retry worker, so that its lane goes on. No attempt counts.
     ///
     /// # Errors
     /// If the store is unavailable.
-    pub(super) async fn set_aside(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
+    pub(super) async fn set_aside(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+        cause: &str,
+    ) -> Result<Outcome, DbErr> {
         let event_id = item.event_id();
         let envelope = Envelope::from_message(item.message).ok();
         let entry = self.entry(&event_id, envelope.as_ref(), item.message);
         let transaction = store.begin().await?;
-        let held = inbox::hold(
-            &transaction,
-            &entry,
-            Held::Deferred,
-            Some(TOO_LONG),
-            Some(0),
-        );
+        let held = inbox::hold(&transaction, &entry, Held::Deferred, Some(cause), Some(0));
         let is_held = held.await?;
         transaction.commit().await?;
         Ok(match is_held {
-            true => Outcome::Deferred(Duration::ZERO, TOO_LONG.to_owned()),
+            true => Outcome::Deferred(Duration::ZERO, cause.to_owned()),
             false => Outcome::Duplicate,
         })
     }

@@ -192,7 +192,9 @@ impl Pipeline {
             }
             return Ok(Action::PassOver(passing));
         }
-        if leased.never_ended >= self.policy(&leased.message).attempts {
+        // Once is no proof: the process may have ended for another reason.
+        let most = self.policy(&leased.message).attempts.max(2);
+        if leased.never_ended >= most {
             return Ok(Action::GiveUp);
         }
         let envelope = read.envelope.map_err(HandlerError::reject)?;

@@ -34,15 +34,19 @@ pub(super) struct RetryWorker {
 }
 
 struct Attempted {
-    again: Vec<RetryLease>,
+    /// They could not share a transaction: each is attempted alone, as the same attempt.
+    apart: Vec<RetryLease>,
+    /// The database failed the attempt.
+    failed: Option<RetryLease>,
     /// `None` for a single event.
     together: Option<(bool, Duration)>,
 }
 
 struct Hands {
     worker: RetryWorker,
-    /// They could not share a transaction, or the database was unavailable. This is the same attempt.
-    again: Vec<RetryLease>,
+    apart: Vec<RetryLease>,
+    /// Given back as soon as the database answers, so that events which it fails again and again keep no place of others.
+    failed: Vec<RetryLease>,
     together: usize,
     /// There was no room for all due events.
     more: bool,
@@ -90,9 +94,10 @@ impl RetryWorker {
 
     async fn attempt(self, taken: Vec<RetryLease>) -> Attempted {
         if let [leased] = &taken[..] {
-            let failed = !self.attempt_alone(leased).await;
+            let went_well = self.attempt_alone(leased).await;
             return Attempted {
-                again: if failed { taken } else { Vec::new() },
+                apart: Vec::new(),
+                failed: (!went_well).then(|| leased.clone()),
                 together: None,
             };
         }
@@ -100,7 +105,8 @@ impl RetryWorker {
         let items: Vec<_> = taken.iter().map(Item::held).collect();
         let went_well = self.pipeline.together(&self.store, &items).await.is_ok();
         Attempted {
-            again: if went_well { Vec::new() } else { taken },
+            apart: if went_well { Vec::new() } else { taken },
+            failed: None,
             together: Some((went_well, began.elapsed())),
         }
     }
@@ -124,7 +130,8 @@ impl Hands {
     fn new(worker: RetryWorker) -> Self {
         Self {
             worker,
-            again: Vec::new(),
+            apart: Vec::new(),
+            failed: Vec::new(),
             together: TOGETHER,
             more: false,
             suspect: false,
@@ -150,12 +157,14 @@ impl Work for Hands {
     ) -> Result<Option<Duration>, DbErr> {
         let (store, pipeline) = (self.worker.store.clone(), Arc::clone(&self.worker.pipeline));
         let (consumer, lease) = (pipeline.consumer(), self.worker.lease());
-        while let Some(again) = self.again.last()
+        held::give_back(&store, &self.failed).await?;
+        self.failed.clear();
+        while let Some(apart) = self.apart.last()
             && tasks.len() < self.worker.most
         {
             // First, because it may be due again by now, and must not count twice.
-            let kept = held::keep(&store, again.clone(), lease).await?;
-            self.again.pop();
+            let kept = held::keep(&store, apart.clone(), lease).await?;
+            self.apart.pop();
             self.take(tasks, kept.into_iter().collect());
         }
         loop {
@@ -202,8 +211,9 @@ impl Work for Hands {
         self.suspect = false;
         match ended {
             Ok(attempted) => {
-                let is_done = attempted.again.is_empty();
-                self.again.extend(attempted.again);
+                let is_done = attempted.failed.is_none();
+                self.apart.extend(attempted.apart);
+                self.failed.extend(attempted.failed);
                 if let Some((went_well, took)) = attempted.together {
                     self.together = next_most(self.together, went_well, took);
                 } else if is_done && self.together == 1 {
@@ -219,5 +229,13 @@ impl Work for Hands {
 
     fn failed(&mut self, error: DbErr) {
         tracing::warn!(%error, "deferred events wait for the database");
+    }
+
+    /// Otherwise the next process would take these events for ones that killed this process.
+    async fn stopped(&mut self) {
+        self.failed.append(&mut self.apart);
+        if let Err(error) = held::give_back(&self.worker.store, &self.failed).await {
+            tracing::debug!(%error, "held events wait for the end of their leases");
+        }
     }
 }

@@ -22,6 +22,8 @@ use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
 
+/// Why the retry worker gets an event.
+pub(super) const TOO_LONG: &str = "its handler was too slow for a shared transaction";
 /// For all handlers in a shared transaction. A handler that hangs costs at most this, plus its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -58,7 +60,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// For an event that has delayed the others of its transaction for too long.
+    /// For an event that delays others: its handler is slow, or the database fails its transactions again and again.
     ///
     /// # Errors
     /// As for [`Self::alone`].
@@ -66,9 +68,10 @@ impl Pipeline {
         &self,
         store: &Store,
         item: Item<'_>,
+        cause: &str,
     ) -> Result<(), DbErr> {
         let processing = Processing::begin(self, self.consumer(), item);
-        let setting_aside = self.set_aside(store, item);
+        let setting_aside = self.set_aside(store, item, cause);
         let outcome = setting_aside.instrument(processing.span()).await?;
         processing.end(&outcome);
         Ok(())
@@ -105,11 +108,16 @@ impl Pipeline {
         for call in calls(&plan.steps, &self.subscriptions) {
             let begin = |step: &Step<'a>| Processing::begin(self, self.consumer(), step.item);
             let begun: Vec<_> = call.iter().map(|step| begin(step)).collect();
-            let left = ends_at.saturating_duration_since(Instant::now());
+            let called_at = Instant::now();
+            let left = ends_at.saturating_duration_since(called_at);
             let limit = left.min(self.handler_time_out);
             if let ([step], [processing]) = (&call[..], &begun[..]) {
                 let taking = self.take(transaction, step, limit);
                 let outcome = match taking.instrument(processing.span()).await {
+                    Err(Failure::TimedOut(_)) if called_at.elapsed() < LIMIT / 2 => {
+                        // The handlers before it have used most of the time.
+                        return Err(Failure::Apart);
+                    }
                     Err(Failure::TimedOut(_)) => {
                         return Err(Failure::TooLong(step.item.event_id()));
                     }
@@ -149,7 +157,7 @@ impl Pipeline {
             Err(failure @ Failure::TimedOut(_)) => {
                 let _ = transaction.rollback().await;
                 if limit < self.handler_time_out {
-                    return self.set_aside(store, item).await;
+                    return self.set_aside(store, item, TOO_LONG).await;
                 }
                 failure
             }
@@ -208,6 +216,8 @@ impl Pipeline {
         limit: Duration,
     ) -> Result<(), Failure> {
         let handling = self.handle(transaction, given);
+        // The handler's own limit ends it, so a statement that always takes too long costs attempts.
+        transaction.limit_answers(Some(self.handler_time_out));
         // A panic or a hang must not end the consumer.
         let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
         match outcome {
@@ -221,12 +231,13 @@ impl Pipeline {
             }
             Ok(Ok(result)) => result?,
         }
+        transaction.limit_answers(None);
         Ok(())
     }
 }
 
 impl Pipeline {
-    /// A checkpoint comes here only if an older release held it as an unknown type.
+    /// A checkpoint comes here if an older release held it as an unknown type, or if its lane could not follow it.
     async fn handle(
         &self,
         transaction: &Transaction,

@@ -121,8 +121,10 @@ SELECT (SELECT count(*) FROM angarium_inbox
      + (SELECT count(*) FROM angarium_inbox
         WHERE person_id = $2 AND person_id <> '' AND state <> 'done' AND erased_at IS NULL) AS in_use";
 
+// The new due time ends the lease of a worker that has read the event with its data.
 const BLANK: &str = "
-UPDATE angarium_inbox SET body = $3, cause = NULL, erased_at = {time}
+UPDATE angarium_inbox SET body = $3, cause = NULL, erased_at = {time}, begun = 0,
+                          due_at = CASE WHEN begun > 0 THEN {time} ELSE due_at END
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
 const DISCARD: &str = "

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use event::Message;
 use sea_orm::Value;
+use serde_json::json;
 use store::sql;
 
 use crate::bounds::{Bound, TimeForm};
@@ -17,7 +18,7 @@ mod taking;
 pub(crate) use settling::{await_type, fail, leave, mark_late, park, pass_over, settle_all};
 #[cfg(test)]
 pub(super) use taking::{SUSPECT, taking_up};
-pub(crate) use taking::{adopt, has_suspect, keep, take_up};
+pub(crate) use taking::{adopt, give_back, has_suspect, keep, take_up};
 
 #[derive(Clone)]
 pub(crate) struct RetryLease {
@@ -91,6 +92,19 @@ fn bound_of(column: &'static str, consumer: &str, longest: Duration, instead: Du
 const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";
+
+/// For `{list $2: event_id text, lease_ends_ms bigint}`.
+fn listed<'a>(all: impl IntoIterator<Item = &'a RetryLease>) -> Value {
+    let rows = all.into_iter().map(|leased| {
+        let columns = [
+            ("event_id", json!(leased.event_id)),
+            ("lease_ends_ms", json!(leased.lease_ends_ms)),
+        ];
+        let columns = columns.map(|(name, value)| (name.to_owned(), value));
+        columns.into_iter().collect()
+    });
+    sql::list(rows)
+}
 
 fn ours(leased: &RetryLease) -> [Value; 3] {
     [

@@ -1,7 +1,8 @@
 //! The shared poll of a service's workers: one statement with each worker's query, executed by the first that is awake.
 //!
-//! No worker owns it: a relay that waits for its broker blocks no other. An unavailable database only means that the
-//! poll found nothing.
+//! No worker owns it: a relay that waits for its broker blocks no other, and a signal for the worker that begins a poll does
+//! not cancel it (the sessions of the pool would be in doubt). An unavailable database only means that the poll found
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbErr};
 use store::Database;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use store::sql;
@@ -23,6 +25,7 @@ pub(crate) struct Looks {
     questions: Arc<Mutex<BTreeMap<u64, String>>>,
     seen: watch::Sender<Seen>,
     turn: Arc<tokio::sync::Mutex<()>>,
+    polls: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// The most of the time that polls take, even if dead rows of an old snapshot make them slow.
@@ -51,6 +54,7 @@ impl Looks {
             questions: Arc::default(),
             seen: watch::Sender::new(nothing),
             turn: Arc::default(),
+            polls: Arc::default(),
         }
     }
 
@@ -64,14 +68,25 @@ impl Looks {
         self.questions().remove(&id);
     }
 
+    /// Begins the next poll when its time has come. All workers see its result.
     pub(crate) async fn next(&self, db: &Database) {
         let at = self.seen.borrow().next_at;
         tokio::time::sleep_until(at).await;
-        let _turn = self.turn.lock().await;
-        let began = Instant::now();
-        if self.seen.borrow().next_at > began {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        if self.seen.borrow().next_at > Instant::now() {
             return;
         }
+        let (looks, db) = (self.clone(), db.clone());
+        let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        while polls.try_join_next().is_some() {}
+        polls.spawn(async move {
+            looks.poll(&db).await;
+            drop(turn);
+        });
+    }
+
+    async fn poll(&self, db: &Database) {
+        let began = Instant::now();
         let questions = self.questions().clone();
         let due = ask(db, &questions).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "the poll for due work failed");

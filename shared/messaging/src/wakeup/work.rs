@@ -42,6 +42,9 @@ pub trait Work {
 
     /// Rows are taken again after a pause.
     fn failed(&mut self, error: Self::Error);
+
+    /// After the stop, when all tasks have ended. It is dropped if the database does not answer.
+    async fn stopped(&mut self) {}
 }
 
 impl Wakeup {
@@ -100,6 +103,7 @@ impl Wakeup {
         while let Some(ended) = tasks.join_next().await {
             work.ended(ended);
         }
+        end_soon(stop, work.stopped()).await;
     }
 
     async fn rest<W: Work>(

@@ -42,7 +42,7 @@ async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
 
 type Wrong = (fn(&mut Message), &'static str);
 
-const WRONG: [Wrong; 9] = [
+const WRONG: [Wrong; 10] = [
     (
         |message| message.body = Bytes::from_static(&[0xff, 0x00, 0xfe, 0x17, 0x80]),
         "undecodable: failed to decode",
@@ -88,6 +88,13 @@ const WRONG: [Wrong; 9] = [
                 .insert(subject, "another aggregate".to_owned());
         },
         "undecodable: its header names aggregate `another aggregate`",
+    ),
+    (
+        |message| {
+            let subject = "cloudEvents_subject".to_owned();
+            message.headers.insert(subject, "a\0b".to_owned());
+        },
+        "undecodable: its aggregate id contains NUL",
     ),
     (
         |message| message.body = vec![0; event::MAX_BODY_BYTES + 1].into(),

@@ -1,7 +1,11 @@
 //! Relay and consumer of a service, started and stopped together.
 
-use messaging::transport::Broker;
-use messaging::{Engine, EngineConfig, Participant};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use messaging::transport::{Broker, RabbitMqConfig};
+use messaging::{
+    Delivered, Engine, EngineConfig, HandlerError, Participant, Subscriptions, Transaction,
+};
 use rstest::rstest;
 use testkit::{BrokerKind, Operator, Proxy, Stack, StoreKind, VirtualHost, eventually_is};
 use tokio::sync::watch;
@@ -174,6 +178,55 @@ async fn publisher_and_consumer_have_separate_named_connections() {
     stop.cancel();
     committed.cancel();
     running.join_next().await.unwrap().unwrap();
+}
+
+/// The consumer connects again when its lanes have ended.
+#[tokio::test]
+async fn a_lost_queue_is_reported_while_a_handler_runs() {
+    static RUNS: AtomicBool = AtomicBool::new(false);
+    struct Running;
+    impl Drop for Running {
+        fn drop(&mut self) {
+            RUNS.store(false, Ordering::Release);
+        }
+    }
+    async fn endless(_: &Transaction, _: Changed, _: &Delivered) -> Result<(), HandlerError> {
+        RUNS.store(true, Ordering::Release);
+        let _running = Running;
+        std::future::pending().await
+    }
+    let fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let operator = Operator::of_test_run();
+    let host = VirtualHost::create(&operator, &testkit::amqp_url()).await;
+    let participant = Participant {
+        subscriptions: Some(Subscriptions::new(QUEUE).on::<Changed>(endless)),
+        ..participant()
+    };
+    let broker = Broker::RabbitMq(RabbitMqConfig::new(host.url().clone()));
+    let engine = Engine::new(
+        &fixture.store,
+        &broker,
+        participant,
+        EngineConfig::default(),
+    );
+    let mut connected = engine.connected();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    becomes(&mut connected, true).await;
+    fixture.commit(&Changed::of("a"), 1).await;
+    eventually_is("the handler runs", true, async || {
+        RUNS.load(Ordering::Acquire)
+    })
+    .await;
+    let name = host.url().path().trim_start_matches('/').to_owned();
+    operator
+        .run(&["delete_queue", QUEUE, "--vhost", &name])
+        .await;
+    becomes(&mut connected, false).await;
+    assert!(RUNS.load(Ordering::Acquire));
+    becomes(&mut connected, true).await;
+    running.shutdown().await;
 }
 
 #[tokio::test]

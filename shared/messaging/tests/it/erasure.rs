@@ -1,14 +1,16 @@
 //! Personal data in held and dead events is erased with its person; the order continues.
 
 use messaging::dead_letters::DeadLetters;
-use messaging::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
+use messaging::{
+    ConsumerConfig, EraseError, PersonalData, RetryPolicy, erase_held, erase_late, late_due_in_ms,
+};
 use prost::{Message as _, Name as _};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 
-use crate::effects::{QUEUE, in_order};
+use crate::effects::{QUEUE, execute, in_order};
 use crate::events::{Changed, Failure, id, message};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, NEVER, consumer_config};
 
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
@@ -182,6 +184,48 @@ async fn an_event_that_is_being_handled_is_erased_after_that() {
     handling.rollback().await.unwrap();
     erase(&fixture, ADA).await.unwrap();
     eventually_is("it is erased", vec![], async || holds(&fixture, ADA).await).await;
+}
+
+/// Its handler waits for the aggregate, and its worker has read the event with the data.
+#[tokio::test]
+async fn an_event_with_a_worker_is_handled_without_its_data() {
+    let mut fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let first = message(&Changed::of("a"), 1);
+    let retried = Changed {
+        note: ADA.to_owned(),
+        ..Changed::failing("a", 1, Failure::Retry)
+    };
+    let second = message(&retried, 2);
+    fixture.send(&in_order(), [&first, &second]).await;
+    let config = ConsumerConfig {
+        retry: RetryPolicy {
+            first_delay: NEVER,
+            longest_delay: NEVER,
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    fixture.run_consumer_as(in_order(), config);
+    fixture.becomes(&id(&second), "deferred").await;
+    let aggregate = fixture.store.begin().await.unwrap();
+    let locking = "SELECT 1 AS one FROM angarium_position FOR UPDATE";
+    store::sql::query_all(&aggregate, locking, [])
+        .await
+        .unwrap();
+    let due = "UPDATE angarium_inbox SET due_at = {time} WHERE state = 'deferred'";
+    execute(fixture.store.connection(), due, []).await.unwrap();
+    fixture.store.signal("inbox").notify_one();
+    eventually_is("a worker has it", 1, async || {
+        let leased = "SELECT 1 AS one FROM angarium_inbox WHERE begun > 0";
+        fixture.rows(leased, []).await.len()
+    })
+    .await;
+    erase(&fixture, ADA).await.unwrap();
+    aggregate.rollback().await.unwrap();
+    fixture.becomes(&id(&second), "done").await;
+    let personal = "SELECT 1 AS one FROM effect WHERE note <> ''";
+    assert_eq!(fixture.rows(personal, []).await.len(), 0);
+    fixture.stop().await;
 }
 
 #[rstest]

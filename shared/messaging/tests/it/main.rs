@@ -55,6 +55,8 @@ mod log;
 #[cfg(test)]
 mod missing;
 #[cfg(test)]
+mod neighbours;
+#[cfg(test)]
 mod observing;
 #[cfg(test)]
 mod order;

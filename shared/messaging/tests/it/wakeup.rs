@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use messaging::{Store, Wakeup, Woken, outbox};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DbErr};
+use store::DatabaseConfig;
 use testkit::{BrokerKind, Statements, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +116,31 @@ async fn all_workers_of_a_service_share_one_look() {
     .await;
     let most = begun.elapsed().as_millis() / SOON.as_millis() + 1;
     assert!(looks() as u128 <= most, "{} of {most}", looks());
+}
+
+/// The poll of the first worker takes a moment, and its commit comes first. A cancelled statement would raise a doubt.
+#[tokio::test]
+async fn a_commit_cancels_no_poll() {
+    let fixture = Fixture::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let config = DatabaseConfig::new(fixture.database_url());
+    let store = Store::connect(&config, "test").await.unwrap();
+    let store = store.looking_every(SOON);
+    let slow = "SELECT cast(0 AS bigint) FROM (SELECT pg_sleep(0.5)) AS slept";
+    let mut wakeup = store.wakeup(SIGNAL, slow);
+    let before = store.doubt().raised();
+    let committing = async {
+        let polling = "SELECT 1 AS one FROM pg_stat_activity
+                       WHERE query LIKE '/* what is due */%' AND state = 'active' AND datname = current_database()";
+        eventually("it polls", async || {
+            let polls = fixture.rows(polling, []).await;
+            polls.first().map(drop).ok_or("no poll yet")
+        })
+        .await;
+        store.signal(SIGNAL).notify_one();
+    };
+    let (woken, ()) = tokio::join!(wakeup.sleep(None), committing);
+    assert_eq!(woken, Woken::Committed);
+    assert_eq!(store.doubt().raised(), before);
 }
 
 #[rstest]

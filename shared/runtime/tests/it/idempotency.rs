@@ -1,10 +1,12 @@
 //! Repeated calls: one effect, one answer, on both stores.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::future::join_all;
 use rstest::rstest;
 use runtime::idempotency::{Call, ClaimError, answered, claim, clean_up, keep};
 use runtime::status::Violations;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use sea_orm_migration::prelude::*;
 use store::Transaction;
 use testkit::{Database, StoreKind};
@@ -153,4 +155,61 @@ async fn answers_are_kept_for_a_day_and_deleted_after_it(
     clean_up(&db, &CancellationToken::new()).await.unwrap();
     assert_eq!(count(&db).await, 1);
     assert_eq!(perform(&db, recent.as_ref()).await.unwrap(), first);
+}
+
+/// The first look at the old answer comes after its deletion.
+struct Expiring<'a> {
+    db: &'a Transaction,
+    has_expired: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Expiring<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.db.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.db.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if !self.has_expired.swap(true, Ordering::AcqRel) {
+            let deleting = "DELETE FROM angarium_idempotency";
+            self.db.execute_unprepared(deleting).await?;
+        }
+        self.db.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.db.query_all_raw(statement).await
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_call_that_finds_its_answer_deleted_is_claimed(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let database = Database::create(store).await;
+    let db = database.migrated::<Migrator>().await;
+    let call = call("ada", &Uuid::now_v7().to_string(), "one");
+    perform(&db, call.as_ref()).await.unwrap();
+    let transaction = begin(&db).await;
+    let expiring = Expiring {
+        db: &transaction,
+        has_expired: AtomicBool::new(false),
+    };
+    let claimed = claim(&expiring, call.as_ref()).await.unwrap();
+    assert_eq!(claimed, None);
+    keep(&transaction, call.as_ref(), b"again".to_vec())
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let repeated = answered(&db, call.as_ref()).await.unwrap();
+    assert_eq!(repeated.as_deref(), Some(&b"again"[..]));
 }

@@ -25,6 +25,13 @@ pub struct Deleted {
     pub span: Span,
 }
 
+/// The mark of a locked user.
+pub(super) struct Marked {
+    pub(super) user_id: String,
+    /// An error if the mark cannot be read.
+    pub(super) user: Result<Deleted, DbErr>,
+}
+
 /// The columns of a table of users that hold the marks. The key is `user_id`; the columns `settled_at_ms`,
 /// `correlation_id` and `deletion_event_id` may be null. An index on `marked_at`, for rows that are marked and not
 /// settled, answers the worker.
@@ -135,11 +142,12 @@ impl MarkedUsers {
         )
     }
 
-    /// Skips users that another replica has locked.
+    /// Skips users that another replica has locked, and those in `except`.
     pub(super) async fn lock_first(
         self,
         db: &impl ConnectionTrait,
-    ) -> Result<Option<Deleted>, DbErr> {
+        except: Vec<String>,
+    ) -> Result<Option<Marked>, DbErr> {
         let traced = if self.has_trace {
             format!(", {}", TRACE.join(", "))
         } else {
@@ -147,13 +155,18 @@ impl MarkedUsers {
         };
         let locking = format!(
             "SELECT user_id, correlation_id, deletion_event_id{traced} FROM {}
-             WHERE {} ORDER BY {} LIMIT 1 {{skip locked}}",
+             WHERE {} AND user_id {{not in texts $1}} ORDER BY {} LIMIT 1 {{skip locked}}",
             self.table,
             self.unsettled(),
             self.marked_at
         );
-        let row = sql::query_one(db, &locking, []).await?;
-        row.map(|row| self.deleted(&row)).transpose()
+        let Some(row) = sql::query_one(db, &locking, [sql::texts(except)]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Marked {
+            user_id: row.try_get("", "user_id")?,
+            user: self.deleted(&row),
+        }))
     }
 
     /// The cause is not needed any more, and baggage comes from callers: neither is kept.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use sea_orm::{DbErr, Value};
-use serde_json::json;
 use store::sql;
 
-use super::{OURS, RetryLease, ours};
+use super::{OURS, RetryLease, listed, ours};
 use crate::inbox::{self, Held, fingerprint};
 use crate::retry::millis;
 use crate::transaction::Transaction;
@@ -19,15 +18,7 @@ pub(crate) async fn settle_all(
     let Some(first) = all.first() else {
         return Ok(true);
     };
-    let rows = all.iter().map(|leased| {
-        let columns = [
-            ("event_id", json!(leased.event_id)),
-            ("lease_ends_ms", json!(leased.lease_ends_ms)),
-        ];
-        let columns = columns.map(|(name, value)| (name.to_owned(), value));
-        columns.into_iter().collect()
-    });
-    let values = [first.consumer.as_str().into(), sql::list(rows)];
+    let values = [first.consumer.as_str().into(), listed(all.iter().copied())];
     let settled = sql::execute(transaction, SETTLE_ALL, values).await?;
     Ok(usize::try_from(settled).ok() == Some(all.len()))
 }

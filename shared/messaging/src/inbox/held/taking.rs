@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
 
-use super::{OURS, RetryLease, adoptable, ours};
+use super::{OURS, RetryLease, adoptable, listed, ours};
 use crate::inbox::Held;
 use crate::retry::millis;
 use crate::store::Store;
@@ -13,6 +13,12 @@ use crate::stored;
 
 // `begun > 0` is literal everywhere: SQLite uses a partial index only if the query contains its condition.
 pub(in crate::inbox) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
+
+const GIVE_BACK: &str = "
+UPDATE angarium_inbox SET begun = begun - 1, due_at = {time}
+FROM {list $2: event_id text, lease_ends_ms bigint}
+WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
+  AND begun > 0 AND state IN ('waiting', 'deferred', 'discarded')";
 
 /// Few enough for one statement.
 const ADOPTED: u32 = 1000;
@@ -77,7 +83,18 @@ pub(crate) async fn take_up(
     rows.iter().map(leased).collect()
 }
 
-/// After the database was unavailable. `None` if another worker has the event.
+/// Gives leases back: no attempt has begun, and another worker may take the events now.
+pub(crate) async fn give_back(store: &Store, all: &[RetryLease]) -> Result<(), DbErr> {
+    let Some(first) = all.first() else {
+        return Ok(());
+    };
+    let _turn = store.turn_to_write().await?;
+    let values = [first.consumer.as_str().into(), listed(all)];
+    sql::execute(store.connection(), GIVE_BACK, values).await?;
+    Ok(())
+}
+
+/// Before an attempt that could not share a transaction. `None` if another worker has the event.
 pub(crate) async fn keep(
     store: &Store,
     mut leased: RetryLease,

@@ -1,10 +1,15 @@
 //! What only the queue file guarantees.
 
+use std::time::Duration;
+
+use futures::FutureExt as _;
 use messaging::pruning;
-use messaging::transport::{self, Embedded};
+use messaging::transport::{self, Confirmation, Embedded};
 use testkit::{Broker, BrokerKind};
 
-use super::{QUEUE, numbers, publish, topology};
+use super::{QUEUE, message, numbers, publish, topology};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_second_process_gets_an_error_that_the_file_is_in_use() {
@@ -26,6 +31,25 @@ async fn a_queue_file_that_is_just_being_closed_opens() {
     let closing = async { drop(lock) };
     let (opened, ()) = tokio::join!(opening, closing);
     opened.unwrap();
+}
+
+/// It waits for its own database, for example.
+#[tokio::test]
+async fn a_publisher_that_waits_for_something_else_keeps_no_other() {
+    let broker = Broker::create(BrokerKind::Embedded).await;
+    let transport = broker.transport(topology(QUEUE, &["thing.#"]));
+    transport.declare().await.unwrap();
+    let [first, second] = [
+        transport.publisher().await.unwrap(),
+        transport.publisher().await.unwrap(),
+    ];
+    let mut confirm = first.publish(&message("thing.made", "1")).await.unwrap();
+    // It has begun, and nothing continues it.
+    assert!((&mut confirm).now_or_never().is_none());
+    let other = second.publish(&message("thing.made", "2")).await.unwrap();
+    let other = tokio::time::timeout(PATIENCE, other).await;
+    assert_eq!(other.unwrap().unwrap(), Confirmation::Routed);
+    assert_eq!(confirm.await.unwrap(), Confirmation::Routed);
 }
 
 #[tokio::test]
