@@ -67,6 +67,26 @@ fn the_event_catalogue_names_the_file_of_every_effect() {
     }
 }
 
+#[test]
+fn the_event_catalogue_names_every_service_that_needs_keys() {
+    let architecture = read("ARCHITECTURE.md");
+    let consuming = consumers(&architecture, "key.published").join(" ");
+    let requesting = architecture
+        .lines()
+        .find(|line| line.starts_with("| `key.requested` "))
+        .and_then(|row| row.split('|').nth(2))
+        .unwrap_or_default();
+    let shared = KeyPublished::full_name();
+    for participant in participants() {
+        let subscriptions = participant.subscriptions.unwrap();
+        if subscriptions.event_types().any(|name| name == shared) {
+            let service = participant.service;
+            assert!(consuming.contains(service), "{service}: key.published");
+            assert!(requesting.contains(service), "{service}: key.requested");
+        }
+    }
+}
+
 fn event(event_type: &str) -> &'static contracts::EventInfo {
     let mut events = contracts::EVENTS.iter();
     events

@@ -6,6 +6,8 @@ use service::Definition;
 
 use crate::deployment::{containers, environment, read, secrets, strings};
 
+const GATEWAY: &str = "deploy/gateway/haproxy.cfg";
+
 /// Asserts that `file` has a line with this text for the service.
 fn assert_named(file: &str, line: &str, definition: &Definition) {
     assert!(
@@ -41,6 +43,11 @@ fn every_registered_service_has_a_container_database_and_broker() {
             let expected = format!("/run/secrets/{name}-{secret}");
             assert_eq!(environment[variable], expected, "{name}");
         }
+        let networks = strings(&container["networks"]);
+        for network in ["services", "data", "broker", "telemetry"] {
+            let is_in = networks.iter().any(|name| *name == network);
+            assert!(is_in, "{name} is not in the network {network}");
+        }
         let awaited = &containers["gateway"]["depends_on"];
         assert!(awaited[name].is_object(), "the gateway needs {name}");
         for (other, secret) in [
@@ -51,6 +58,21 @@ fn every_registered_service_has_a_container_database_and_broker() {
             let has = secrets(&containers[other]);
             assert!(has.contains(&secret), "{other} lacks the secret {secret}");
         }
+        // The export reads the passwords from the files of this folder.
+        let mounted = format!("{{source: rabbitmq-{name}, target: /run/secrets/rabbitmq/{name}}}");
+        assert_named("docker-compose.yml", &mounted, definition);
+    }
+}
+
+#[test]
+fn every_registered_service_has_a_port_on_the_host() {
+    for Registered { definition, .. } in SERVICES {
+        let port = definition.default_port;
+        let variable = definition.name.to_uppercase().replace('-', "_") + "_PORT";
+        let published = format!("- 127.0.0.1:${{{variable}:-{port}}}:{port}\n");
+        assert_named("docker-compose.yml", &published, definition);
+        let setting = format!("\n#{variable}={port}\n");
+        assert_named(".env.example", &setting, definition);
     }
 }
 
@@ -62,11 +84,25 @@ fn every_registered_service_is_behind_the_gateway() {
         } = definition;
         for line in [
             format!("bind :{default_port} proto h2\n"),
-            format!("default_backend {name}\n"),
             format!("backend {name}\n"),
             format!("server-template replica 8 {name}:{default_port}\n"),
         ] {
-            assert_named("deploy/gateway/haproxy.cfg", &line, definition);
+            assert_named(GATEWAY, &line, definition);
+        }
+        let gateway = read(GATEWAY);
+        let binds = format!("bind :{default_port} proto h2\n");
+        let mut sections = gateway.split("\n\n");
+        let frontend = sections.find(|section| section.contains(&binds));
+        let frontend = frontend.unwrap_or_default();
+        // Without the first, clients can forge their address; without the others, one client takes all of the gateway.
+        for line in [
+            "http-request set-header x-forwarded-for %[src]",
+            "tcp-request connection track-sc0 src table clients",
+            "tcp-request connection reject if",
+            "http-request deny deny_status 429 if",
+            &format!("default_backend {name}"),
+        ] {
+            assert!(frontend.contains(line), "{name}: {GATEWAY} lacks `{line}`");
         }
     }
 }

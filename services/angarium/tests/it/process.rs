@@ -26,6 +26,8 @@ pub(crate) struct Process {
     pub(crate) users: String,
     pub(crate) orders: String,
     pub(crate) notifications: String,
+    /// The name and the URL of each registered service.
+    pub(crate) endpoints: Vec<(&'static str, String)>,
 }
 
 /// Without settings from the tests' environment. It waits long for a connection to the database, because a call that fails
@@ -67,9 +69,17 @@ impl Process {
             });
             format!("http://{}", line.split_whitespace().nth(1).unwrap())
         };
-        let users = address("users");
-        let orders = address("orders");
-        let notifications = address("notifications");
+        let endpoints: Vec<_> = SERVICES
+            .iter()
+            .map(|service| (service.definition.name, address(service.title)))
+            .collect();
+        let of = |name: &str| {
+            let mut endpoints = endpoints.iter();
+            let (_, url) = endpoints.find(|(service, _)| *service == name).unwrap();
+            url.clone()
+        };
+        let (users, orders) = (of("user-service"), of("order-service"));
+        let notifications = of("notification-service");
         // The process must not block on its output.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
@@ -77,6 +87,7 @@ impl Process {
             users,
             orders,
             notifications,
+            endpoints,
         }
     }
 

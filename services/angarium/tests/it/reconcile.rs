@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use angarium::registry::SERVICES;
 use scenarios::{Caller, Mailbox};
 use serde_json::Value;
 use tonic::transport::Channel;
@@ -23,11 +24,15 @@ async fn the_exit_code_says_whether_something_is_left() {
 
     let complete = reconcile(&process, data.path(), &process.orders);
     assert_eq!(complete.status.code(), Some(0), "{complete:?}");
-    assert_eq!(consumers(&complete).len(), 3, "{complete:?}");
+    assert_eq!(consumers(&complete).len(), SERVICES.len(), "{complete:?}");
 
     let incomplete = reconcile(&process, data.path(), AWAY);
     assert_eq!(incomplete.status.code(), Some(2), "{incomplete:?}");
-    assert_eq!(consumers(&incomplete).len(), 3, "{incomplete:?}");
+    assert_eq!(
+        consumers(&incomplete).len(),
+        SERVICES.len(),
+        "{incomplete:?}"
+    );
     let error = String::from_utf8_lossy(&incomplete.stderr);
     assert!(error.contains("something is left to do for"), "{error}");
     assert!(error.contains("orders_queue"), "{error}");
@@ -48,11 +53,11 @@ fn reconcile(process: &Process, data: &Path, orders: &str) -> Output {
     std::fs::write(&password, PASSWORD).unwrap();
     let mut reconcile = Command::new(env!("CARGO_BIN_EXE_angarium"));
     reconcile.args(["reconcile", "--json", "--patience", "2s"]);
-    for (service, url) in [
-        ("user-service", process.users.as_str()),
-        ("order-service", orders),
-        ("notification-service", &process.notifications),
-    ] {
+    for (service, url) in &process.endpoints {
+        let url = match *service {
+            "order-service" => orders,
+            _ => url,
+        };
         reconcile.args(["--endpoint", &format!("{service}={url}")]);
     }
     reconcile.args(["--email", OPERATOR, "--password-file"]);

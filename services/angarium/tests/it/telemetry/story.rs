@@ -25,6 +25,8 @@ server angarium.user.v1.UserService/CreateUser
           producer create notification_events (notification_events:notification.sent)
             client publish notification_events (notification_events:notification.sent)
 ";
+/// The consumers in these trees.
+const QUEUES: [&str; 2] = ["notifications_queue", "orders_queue"];
 const OF_ORDER: &str = "\
 server angarium.order.v1.OrderService/PlaceOrder
   client transaction [committed]
@@ -161,6 +163,10 @@ fn subtree(spans: &[&ExportedSpan], span: &ExportedSpan, depth: usize) -> String
     }
     text.push('\n');
     let children = spans.iter().filter(|child| child.parent_id == span.span_id);
+    // Another service may consume the same events.
+    let children = children.filter(|child| {
+        child.kind != "consumer" || QUEUES.iter().any(|queue| child.name.ends_with(queue))
+    });
     text + &sorted(children.map(|child| subtree(spans, child, depth + 1)))
 }
 
