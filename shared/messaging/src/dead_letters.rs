@@ -250,8 +250,8 @@ fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
     let state: String = row.try_get("", "state")?;
     Ok(DeadLetter {
         event_id: row.try_get("", "event_id")?,
-        skipped: state == inbox::Held::Skipped.as_str(),
-        discarded: state == inbox::Held::Discarded.as_str(),
+        skipped: state == inbox::NotDone::Skipped.as_str(),
+        discarded: state == inbox::NotDone::Discarded.as_str(),
         event_type: row.try_get("", "event_type")?,
         aggregate_id: row.try_get("", "aggregate_id")?,
         aggregate_version: row.try_get("", "aggregate_version")?,

@@ -24,7 +24,7 @@ pub(crate) mod positions;
 mod state;
 
 pub(crate) use held::RetryLease;
-pub(crate) use state::Held;
+pub(crate) use state::NotDone;
 
 pub(crate) const SIGNAL: &str = "inbox";
 
@@ -99,7 +99,7 @@ impl Handled<'_> {
 pub(crate) async fn hold(
     transaction: &Transaction,
     entry: &Entry<'_>,
-    held: Held,
+    state: NotDone,
     cause: Option<&str>,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
@@ -112,7 +112,7 @@ pub(crate) async fn hold(
                  CASE WHEN $3 = 'skipped' THEN {time} END,
                  CASE WHEN $3 = 'dead' THEN {time} END, CASE WHEN $3 = 'dead' THEN {time} END)
          ON CONFLICT (consumer, event_id) DO NOTHING",
-        columns(entry, held, cause, due_in_ms),
+        columns(entry, state, cause, due_in_ms),
     )
     .await?;
     let is_new = inserted == 1;
@@ -128,7 +128,15 @@ pub(crate) async fn await_type(
     entry: &Entry<'_>,
     left: Duration,
 ) -> Result<bool, DbErr> {
-    if !hold(transaction, entry, Held::Waiting, None, Some(millis(left))).await? {
+    if !hold(
+        transaction,
+        entry,
+        NotDone::Waiting,
+        None,
+        Some(millis(left)),
+    )
+    .await?
+    {
         return Ok(false);
     }
     let unknown = "UPDATE angarium_inbox SET unknown_until = due_at WHERE consumer = $1 AND event_id = {uuid $2}";
@@ -141,7 +149,7 @@ pub(crate) async fn await_type(
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
-    held: Held,
+    state: NotDone,
     cause: &str,
     due_in_ms: Option<i64>,
 ) -> Result<(), DbErr> {
@@ -158,7 +166,7 @@ pub(crate) async fn fail(
              first_failed_at = coalesce(angarium_inbox.first_failed_at, excluded.first_failed_at),
              last_failed_at = excluded.last_failed_at
          WHERE angarium_inbox.state IN ('deferred', 'waiting')",
-        columns(entry, held, Some(cause), due_in_ms),
+        columns(entry, state, Some(cause), due_in_ms),
     )
     .await?;
     transaction.wake_on_commit(SIGNAL);
@@ -167,7 +175,7 @@ pub(crate) async fn fail(
 
 fn columns(
     entry: &Entry<'_>,
-    held: Held,
+    state: NotDone,
     cause: Option<&str>,
     due_in_ms: Option<i64>,
 ) -> [Value; 17] {
@@ -186,7 +194,7 @@ fn columns(
     [
         entry.consumer.into(),
         entry.event_id.into(),
-        held.as_str().into(),
+        state.as_str().into(),
         message.event_type.as_deref().into(),
         event::aggregate_type(&message.routing_key).into(),
         envelope
@@ -203,7 +211,7 @@ fn columns(
         stored::properties(message).into(),
         message.body.to_vec().into(),
         cause.into(),
-        fingerprint::of(held, message.event_type.as_deref(), cause).into(),
+        fingerprint::of(state, message.event_type.as_deref(), cause).into(),
         due_in_ms.into(),
     ]
 }

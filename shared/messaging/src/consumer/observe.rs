@@ -12,7 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::outcome::Outcome;
 use super::pipeline::Pipeline;
 use super::step::Item;
-use crate::inbox::Held;
+use crate::inbox::NotDone;
 use crate::telemetry::{self, DESTINATION, OUTCOME};
 use crate::trace;
 
@@ -94,7 +94,7 @@ impl<'a> Processing<'a> {
                     "deferred"
                 );
             }
-            Outcome::Held(Held::Dead, cause) => {
+            Outcome::NotDone(NotDone::Dead, cause) => {
                 tracing::error!(event.r#type = event_type, duration_ms, cause, "dead");
             }
             Outcome::Baseline => tracing::warn!(
@@ -107,7 +107,7 @@ impl<'a> Processing<'a> {
                 ?left,
                 "unknown: this build does not know the type; the event waits for one that does"
             ),
-            Outcome::Held(Held::Skipped, _) => tracing::warn!(
+            Outcome::NotDone(NotDone::Skipped, _) => tracing::warn!(
                 event.r#type = event_type,
                 "skipped: no build has known the type in time"
             ),
@@ -145,7 +145,7 @@ fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
         Outcome::Duplicate => ("duplicate", None),
         Outcome::Unknown(_) => ("unknown", None),
         Outcome::Deferred(..) => ("deferred", Some("deferred")),
-        Outcome::Held(Held::Dead, _) => ("dead", Some("dead")),
-        Outcome::Held(held, _) => (held.as_str(), None),
+        Outcome::NotDone(NotDone::Dead, _) => ("dead", Some("dead")),
+        Outcome::NotDone(state, _) => (state.as_str(), None),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use store::Class;
 
-use crate::inbox::Held;
+use crate::inbox::NotDone;
 use crate::subscription::HandlerError;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     Late,
     /// Seen before, or taken by another worker.
     Duplicate,
-    Held(Held, Option<String>),
+    NotDone(NotDone, Option<String>),
     Unknown(Duration),
     Deferred(Duration, String),
 }
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 impl Outcome {
     /// Its type stayed unknown for too long.
     pub(super) fn skipped() -> Self {
-        Self::Held(Held::Skipped, None)
+        Self::NotDone(NotDone::Skipped, None)
     }
 
     pub(super) fn cause(&self) -> Option<&str> {
@@ -35,7 +35,7 @@ impl Outcome {
             Self::Handled | Self::Baseline | Self::Late | Self::Duplicate | Self::Unknown(_) => {
                 None
             }
-            Self::Held(_, cause) => cause.as_deref(),
+            Self::NotDone(_, cause) => cause.as_deref(),
             Self::Deferred(_, cause) => Some(cause),
         }
     }

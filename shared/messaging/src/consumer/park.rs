@@ -13,7 +13,7 @@ use super::outcome::{Failure, Outcome};
 use super::pipeline::Pipeline;
 use super::plan::undecodable;
 use super::step::{Action, Item, Step};
-use crate::inbox::{self, Entry, Held, held};
+use crate::inbox::{self, Entry, NotDone, held};
 use crate::reconnect::Reconnect;
 use crate::retry::millis;
 use crate::store::Store;
@@ -31,13 +31,13 @@ impl Pipeline {
         step: &Step<'_>,
     ) -> Result<Outcome, Failure> {
         let outcome = match &step.action {
-            Action::Hold { held, cause, .. } => Outcome::Held(*held, cause.clone()),
+            Action::Hold { state, cause, .. } => Outcome::NotDone(*state, cause.clone()),
             Action::HoldUnknown(left) => Outcome::Unknown(*left),
             Action::WaitAgain | Action::PassOver(Passing::In(_) | Passing::AfterAnEarlierOne) => {
-                Outcome::Held(Held::Waiting, None)
+                Outcome::NotDone(NotDone::Waiting, None)
             }
-            Action::PassOver(Passing::Now) => Outcome::Held(Held::Discarded, None),
-            Action::GiveUp => Outcome::Held(Held::Dead, never_ended(&step.item)),
+            Action::PassOver(Passing::Now) => Outcome::NotDone(NotDone::Discarded, None),
+            Action::GiveUp => Outcome::NotDone(NotDone::Dead, never_ended(&step.item)),
             Action::Handle(_) | Action::Begin(_) | Action::Skip(_) | Action::Duplicate => {
                 Outcome::Duplicate
             }
@@ -46,7 +46,7 @@ impl Pipeline {
             None => self.park_arrived(transaction, step).await?,
             Some(leased) => match &step.action {
                 Action::HoldUnknown(left) => held::await_type(transaction, leased, *left).await?,
-                Action::WaitAgain => held::park(transaction, leased, Held::Waiting).await?,
+                Action::WaitAgain => held::park(transaction, leased, NotDone::Waiting).await?,
                 Action::PassOver(Passing::Now) => held::pass_over(transaction, leased).await?,
                 Action::PassOver(Passing::In(left)) => {
                     held::leave(transaction, leased, Some(millis(*left))).await?
@@ -56,7 +56,7 @@ impl Pipeline {
                 }
                 Action::GiveUp => {
                     let cause = outcome.cause().unwrap_or_default();
-                    held::fail(transaction, leased, Held::Dead, cause, None).await?
+                    held::fail(transaction, leased, NotDone::Dead, cause, None).await?
                 }
                 _ => false,
             },
@@ -78,10 +78,10 @@ impl Pipeline {
         let entry = self.entry(&event_id, envelope.as_ref(), step.item.message);
         match &step.action {
             Action::Hold {
-                held,
+                state,
                 cause,
                 due_in_ms,
-            } => inbox::hold(transaction, &entry, *held, cause.as_deref(), *due_in_ms).await,
+            } => inbox::hold(transaction, &entry, *state, cause.as_deref(), *due_in_ms).await,
             Action::HoldUnknown(left) => inbox::await_type(transaction, &entry, *left).await,
             _ => Ok(false),
         }
@@ -94,7 +94,7 @@ impl Pipeline {
         item: Item<'_>,
     ) -> Result<bool, DbErr> {
         match item.leased {
-            Some(leased) => held::park(transaction, leased, Held::Skipped).await,
+            Some(leased) => held::park(transaction, leased, NotDone::Skipped).await,
             None => Ok(false),
         }
     }
@@ -113,7 +113,13 @@ impl Pipeline {
         let envelope = Envelope::from_message(item.message).ok();
         let entry = self.entry(&event_id, envelope.as_ref(), item.message);
         let transaction = store.begin().await?;
-        let held = inbox::hold(&transaction, &entry, Held::Deferred, Some(cause), Some(0));
+        let held = inbox::hold(
+            &transaction,
+            &entry,
+            NotDone::Deferred,
+            Some(cause),
+            Some(0),
+        );
         let is_held = held.await?;
         transaction.commit().await?;
         Ok(match is_held {
@@ -172,25 +178,27 @@ impl Pipeline {
             failing_for(leased.failing_for_ms, leased.attempts, longest_each)
         });
         let random = fastrand::f64();
-        let (outcome, held, due_in_ms) =
+        let (outcome, state, due_in_ms) =
             match after_failure(error, item.attempt(), failing_for, &policy, random) {
                 AfterFailure::Defer(delay) => {
                     let deferred = Outcome::Deferred(delay, error.to_string());
-                    (deferred, Held::Deferred, Some(millis(delay)))
+                    (deferred, NotDone::Deferred, Some(millis(delay)))
                 }
-                AfterFailure::GiveUp(cause) => {
-                    (Outcome::Held(Held::Dead, Some(cause)), Held::Dead, None)
-                }
+                AfterFailure::GiveUp(cause) => (
+                    Outcome::NotDone(NotDone::Dead, Some(cause)),
+                    NotDone::Dead,
+                    None,
+                ),
             };
         let cause = outcome.cause().unwrap_or_default();
         let Some(leased) = item.leased else {
             let event_id = item.event_id();
             let envelope = Envelope::from_message(item.message).ok();
             let entry = self.entry(&event_id, envelope.as_ref(), item.message);
-            inbox::fail(transaction, &entry, held, cause, due_in_ms).await?;
+            inbox::fail(transaction, &entry, state, cause, due_in_ms).await?;
             return Ok(outcome);
         };
-        match held::fail(transaction, leased, held, cause, due_in_ms).await? {
+        match held::fail(transaction, leased, state, cause, due_in_ms).await? {
             true => Ok(outcome),
             false => Ok(Outcome::Duplicate),
         }
@@ -213,10 +221,10 @@ impl Pipeline {
             cause = format!("{cause}; {}", undecodable(error));
         }
         let entry = self.entry(&event_id, envelope.as_ref().ok(), message);
-        if !inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
+        if !inbox::hold(transaction, &entry, NotDone::Dead, Some(&cause), None).await? {
             return Ok(Outcome::Duplicate);
         }
-        Ok(Outcome::Held(Held::Dead, Some(cause)))
+        Ok(Outcome::NotDone(NotDone::Dead, Some(cause)))
     }
 
     fn entry<'a>(

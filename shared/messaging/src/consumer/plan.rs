@@ -13,7 +13,7 @@ use super::outcome::Failure;
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
 use crate::inbox::positions::{self, Aggregate, Moved};
-use crate::inbox::{self, Handled, Held, RetryLease, held};
+use crate::inbox::{self, Handled, NotDone, RetryLease, held};
 use crate::retry::millis;
 use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
@@ -148,14 +148,14 @@ impl Pipeline {
 
     fn on_arrival(&self, read: Read<'_>, progress: &mut Progress) -> Action {
         let turn = progress.turn(read.order.as_ref());
-        let hold = |held, cause, due_in_ms| Action::Hold {
-            held,
+        let hold = |state, cause, due_in_ms| Action::Hold {
+            state,
             cause,
             due_in_ms,
         };
         let envelope = match read.envelope {
             Ok(envelope) => envelope,
-            Err(cause) => return hold(Held::Dead, Some(cause), None),
+            Err(cause) => return hold(NotDone::Dead, Some(cause), None),
         };
         match decide::arrived(turn, self.known(&envelope, None)) {
             Arrival::Handle => {
@@ -168,11 +168,11 @@ impl Pipeline {
                 })
             }
             Arrival::Unknown(left) => Action::HoldUnknown(left),
-            Arrival::Wait => hold(Held::Waiting, None, None),
+            Arrival::Wait => hold(NotDone::Waiting, None, None),
             Arrival::WaitForTheBeginning => {
-                hold(Held::Waiting, None, Some(millis(self.baseline_wait)))
+                hold(NotDone::Waiting, None, Some(millis(self.baseline_wait)))
             }
-            Arrival::Overtaken => hold(Held::Dead, Some(OVERTAKEN.to_owned()), None),
+            Arrival::Overtaken => hold(NotDone::Dead, Some(OVERTAKEN.to_owned()), None),
         }
     }
 

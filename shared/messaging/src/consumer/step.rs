@@ -7,7 +7,7 @@ use event::Message;
 
 use super::decide::Passing;
 use crate::inbox::positions::{Aggregate, Moved};
-use crate::inbox::{Held, RetryLease};
+use crate::inbox::{NotDone, RetryLease};
 use crate::subscription::Delivered;
 
 #[derive(Clone, Copy)]
@@ -68,7 +68,7 @@ pub(super) enum Action {
     /// Seen before, or taken by another worker.
     Duplicate,
     Hold {
-        held: Held,
+        state: NotDone,
         cause: Option<String>,
         due_in_ms: Option<i64>,
     },

@@ -3,10 +3,10 @@
 
 use uuid::Uuid;
 
-use super::state::Held;
+use super::state::NotDone;
 
-pub(super) fn of(held: Held, event_type: Option<&str>, cause: Option<&str>) -> Option<String> {
-    if held != Held::Dead {
+pub(super) fn of(state: NotDone, event_type: Option<&str>, cause: Option<&str>) -> Option<String> {
+    if state != NotDone::Dead {
         return None;
     }
     let text = format!(
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     fn fingerprint(event_type: &str, cause: &str) -> Option<String> {
-        of(Held::Dead, Some(event_type), Some(cause))
+        of(NotDone::Dead, Some(event_type), Some(cause))
     }
 
     #[test]
@@ -58,7 +58,10 @@ mod tests {
 
     #[test]
     fn an_event_that_is_not_given_up_has_none() {
-        assert_eq!(of(Held::Deferred, Some("OrderPlaced"), Some("away")), None);
+        assert_eq!(
+            of(NotDone::Deferred, Some("OrderPlaced"), Some("away")),
+            None
+        );
         assert!(fingerprint("", "").is_some_and(|text| text.len() == 12));
     }
 }

@@ -13,7 +13,7 @@ use store::sql;
 use super::history::Stored;
 use super::record::{self, By, Step};
 use crate::checkpoint::Receiving;
-use crate::inbox::{self, Entry, Held};
+use crate::inbox::{self, Entry, NotDone};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::transaction::Transaction;
@@ -31,7 +31,7 @@ pub struct Repair {
 /// The fate of events that were handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handed {
-    /// Held now, and handled soon.
+    /// NotDone now, and handled soon.
     pub new: u64,
     /// The inbox had them.
     pub known: u64,
@@ -121,8 +121,8 @@ impl Repair {
         event_id: &str,
     ) -> Result<bool, DbErr> {
         let held = match event.erased {
-            true => Held::Discarded,
-            false => Held::Deferred,
+            true => NotDone::Discarded,
+            false => NotDone::Deferred,
         };
         let envelope = Envelope::from_message(&event.message).ok();
         let entry = Entry {

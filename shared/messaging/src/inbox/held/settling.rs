@@ -6,7 +6,7 @@ use sea_orm::{DbErr, Value};
 use store::sql;
 
 use super::{OURS, RetryLease, listed, ours};
-use crate::inbox::{self, Held, fingerprint};
+use crate::inbox::{self, NotDone, fingerprint};
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
@@ -38,12 +38,12 @@ pub(crate) async fn mark_late(transaction: &Transaction, leased: &RetryLease) ->
 pub(crate) async fn park(
     transaction: &Transaction,
     leased: &RetryLease,
-    held: Held,
+    state: NotDone,
 ) -> Result<bool, DbErr> {
     let parked =
         "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
                                    settled_at = CASE WHEN $4 = 'skipped' THEN {time} END";
-    change(transaction, leased, parked, [held.as_str().into()]).await
+    change(transaction, leased, parked, [state.as_str().into()]).await
 }
 
 pub(crate) async fn await_type(
@@ -79,7 +79,7 @@ pub(crate) async fn pass_over(
 pub(crate) async fn fail(
     transaction: &Transaction,
     leased: &RetryLease,
-    held: Held,
+    state: NotDone,
     cause: &str,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
@@ -89,10 +89,10 @@ pub(crate) async fn fail(
                       first_failed_at = coalesce(first_failed_at, {time}), last_failed_at = {time}";
     let event_type = leased.message.event_type.as_deref();
     let values = [
-        held.as_str().into(),
+        state.as_str().into(),
         cause.into(),
         due_in_ms.into(),
-        fingerprint::of(held, event_type, Some(cause)).into(),
+        fingerprint::of(state, event_type, Some(cause)).into(),
     ];
     let failed = change(transaction, leased, failed, values).await?;
     transaction.wake_on_commit(inbox::SIGNAL);

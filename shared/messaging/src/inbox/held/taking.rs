@@ -6,7 +6,7 @@ use sea_orm::{DbErr, QueryResult};
 use store::sql;
 
 use super::{OURS, RetryLease, adoptable, listed, ours};
-use crate::inbox::Held;
+use crate::inbox::NotDone;
 use crate::retry::millis;
 use crate::store::Store;
 use crate::stored;
@@ -127,7 +127,7 @@ fn leased(row: &QueryResult) -> Result<RetryLease, DbErr> {
         here_for_ms: row.try_get("", "here_for_ms")?,
         replayed: row.try_get("", "is_replayed")?,
         repaired: row.try_get("", "is_repaired")?,
-        discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
+        discarded: row.try_get::<String>("", "state")? == NotDone::Discarded.as_str(),
         unknown_left_ms: row.try_get("", "unknown_left_ms")?,
         message: stored::message(row),
     })
