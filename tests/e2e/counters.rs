@@ -5,25 +5,24 @@
 
 use std::time::Duration;
 
-use contracts::order::v1::order_service_client::OrderServiceClient;
-use contracts::order::v1::{ConfirmOrderRequest, Order, PlaceOrderRequest};
 use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig, NotificationConfig};
-use order_service::config::OrderConfig;
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, Statement};
 use service::{Common, Config, Host};
 use tempfile::TempDir;
-use testkit::{
-    Database, Limits, RoundTrips, Running, StoreKind, Tokens, any_port, authorized, eventually_is,
-};
-use tonic::transport::Channel;
+use testkit::{Database, Limits, RoundTrips, Running, StoreKind, any_port, eventually_is};
 use user_service::config::{IdentityConfig, UserConfig};
 use uuid::Uuid;
 
-use crate::system::{PASSWORD, line};
+use crate::system::PASSWORD;
+
+mod allocations;
+mod ordering;
+
+use ordering::Ordering;
 
 /// The smallest of several tries counts, because other work of the service can only add to a count. More than a pool has
 /// connections: each prepares a statement once, in an additional round trip.
@@ -74,14 +73,13 @@ async fn create_user_stays_within_its_round_trips() {
 
 #[tokio::test]
 async fn place_order_stays_within_its_round_trips() {
-    let orders = Orders::start().await;
+    let (orders, trips) = Ordering::counted().await;
     let limits = Limits {
         round_trips: 5,
         pings_after: 1,
         statements: 3,
     };
-    let counted = orders
-        .trips
+    let counted = trips
         .least_of(TRIES, async || {
             orders.place("").await;
         })
@@ -92,8 +90,7 @@ async fn place_order_stays_within_its_round_trips() {
         pings_after: 1,
         statements: 4,
     };
-    let counted = orders
-        .trips
+    let counted = trips
         .least_of(TRIES, async || {
             orders.place(&Uuid::now_v7().to_string()).await;
         })
@@ -103,14 +100,13 @@ async fn place_order_stays_within_its_round_trips() {
 
 #[tokio::test]
 async fn confirm_order_stays_within_its_round_trips() {
-    let orders = Orders::start().await;
+    let (orders, trips) = Ordering::counted().await;
     let mut placed = Vec::new();
     for _ in 0..TRIES {
         placed.push(orders.place("").await.order_id);
     }
     let placed = std::sync::Mutex::new(placed);
-    let counted = orders
-        .trips
+    let counted = trips
         .least_of(TRIES, async || {
             let order_id = placed.lock().unwrap().pop().unwrap();
             orders.confirm(order_id).await;
@@ -170,59 +166,6 @@ async fn a_batch_of_mails_stays_within_its_round_trips() {
     running.stop().await;
 }
 
-/// The order service behind a counting proxy, with a user who may order.
-struct Orders {
-    trips: RoundTrips,
-    client: OrderServiceClient<Channel>,
-    tokens: Tokens,
-    user_id: Uuid,
-    _running: Running,
-    _database: Database,
-}
-
-impl Orders {
-    async fn start() -> Self {
-        let (database, trips) = counted().await;
-        let app = Host::build::<order_service::App>(Config {
-            common: Common::new(any_port(), trips.config(), out_of_reach()),
-            own: OrderConfig::default(),
-        });
-        let app = app.await.unwrap();
-        let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
-        let db = database.connect().await;
-        let user_id = Uuid::now_v7();
-        make_user_known(&db, user_id).await;
-        Self {
-            trips,
-            client: OrderServiceClient::new(running.channel()),
-            tokens: Tokens::accepted_by(&db).await,
-            user_id,
-            _running: running,
-            _database: database,
-        }
-    }
-
-    async fn place(&self, request_id: &str) -> Order {
-        let request = PlaceOrderRequest {
-            user_id: self.user_id.to_string(),
-            lines: vec![line(), line(), line()],
-            request_id: request_id.to_owned(),
-        };
-        let request = authorized(&self.tokens.user(self.user_id), request);
-        let answer = self.client.clone().place_order(request).await.unwrap();
-        answer.into_inner().order.unwrap()
-    }
-
-    async fn confirm(&self, order_id: String) {
-        let request = ConfirmOrderRequest {
-            order_id,
-            ..ConfirmOrderRequest::default()
-        };
-        let request = authorized(&self.tokens.admin(), request);
-        self.client.clone().confirm_order(request).await.unwrap();
-    }
-}
-
 /// A new database, and the counting proxy in front of it.
 async fn counted() -> (Database, RoundTrips) {
     let database = Database::create(StoreKind::Postgres).await;
@@ -233,17 +176,6 @@ async fn counted() -> (Database, RoundTrips) {
 fn out_of_reach() -> Broker {
     let url = "amqp://guest:guest@127.0.0.1:1/%2f".parse().unwrap();
     Broker::RabbitMq(RabbitMqConfig::new(url))
-}
-
-async fn make_user_known(db: &store::Database, user_id: Uuid) {
-    let heard = order_service::store::users::Heard {
-        user_id,
-        version: 1,
-        event_at_ms: 1_700_000_000_000,
-    };
-    order_service::store::users::heard_of_user(db, &heard)
-        .await
-        .unwrap();
 }
 
 /// Inserts due mails without the service, so that its next query finds all of them.

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use processes::{Stop, code, workspace};
 
-use crate::build;
+use crate::{build, instructions};
 
 const PACKAGES: [&str; 5] = [
     "bench",
@@ -22,7 +22,12 @@ const PACKAGES: [&str; 5] = [
 const RELEASE: &str = "release";
 const DEV: &str = "dev";
 
+const INSTRUCTIONS: &str = "instructions";
+
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    if let Some((_, args)) = args.split_first().filter(|(what, _)| *what == INSTRUCTIONS) {
+        return instructions::run(&PACKAGES, args, stop);
+    }
     let (mut profile, args) = profile(args)?;
     // An optimised build takes minutes; the help is the same.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {

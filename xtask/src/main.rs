@@ -15,6 +15,7 @@ mod bench;
 mod contracts;
 mod faults;
 mod images;
+mod instructions;
 mod lint;
 mod outside;
 mod servers;

@@ -9,6 +9,7 @@ mod guard;
 mod keys;
 mod layer;
 mod refusal;
+mod signatures;
 mod signer;
 mod token;
 mod verifier;
@@ -23,6 +24,8 @@ pub use guard::{Guard, Rules};
 pub use keys::{KEY_BYTES, VerificationKey, hear, learn, missing_in_ms};
 pub(crate) use layer::AuthLayer;
 pub use refusal::Refusal;
+#[doc(hidden)]
+pub use signatures::Signatures;
 pub use signer::{AccessToken, InvalidKey, Signer, new_private_key};
 pub use token::{LEEWAY, LIFETIME};
 pub use verifier::Verifier;
@@ -47,7 +50,21 @@ pub fn read_token(
     public_key: &[u8; KEY_BYTES],
     now_ms: i64,
 ) -> Result<Caller, Refusal> {
-    token::Unverified::parse(token)?.verify(public_key, now_ms)
+    read_token_with(&Signatures::default(), token, public_key, now_ms)
+}
+
+/// As [`read_token`], with the signatures that were verified before.
+///
+/// # Errors
+/// As [`read_token`].
+#[doc(hidden)]
+pub fn read_token_with(
+    signatures: &Signatures,
+    token: &str,
+    public_key: &[u8; KEY_BYTES],
+    now_ms: i64,
+) -> Result<Caller, Refusal> {
+    token::Unverified::parse(token)?.verify(signatures, public_key, now_ms)
 }
 
 /// The caller of this request.

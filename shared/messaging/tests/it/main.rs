@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod aging;
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod clock;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::KEY_BYTES;
 use super::caller::{Caller, Role};
 use super::refusal::Refusal;
+use super::signatures::Signatures;
 
 /// The lifetime of a token. Short, because a token cannot be revoked.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -131,10 +132,13 @@ impl<'a> Unverified<'a> {
         is_ours.then_some(claims.iat.saturating_mul(1000))
     }
 
-    pub(super) fn verify(self, public_key: &[u8], now_ms: i64) -> Result<Caller, Refusal> {
-        UnparsedPublicKey::new(&ED25519, public_key)
-            .verify(self.signed.as_bytes(), &self.signature)
-            .map_err(|_| Refusal::Signature)?;
+    pub(super) fn verify(
+        self,
+        signatures: &Signatures,
+        public_key: &[u8; KEY_BYTES],
+        now_ms: i64,
+    ) -> Result<Caller, Refusal> {
+        signatures.check(public_key, self.signed.as_bytes(), &self.signature)?;
         let claims: Claims =
             serde_json::from_slice(&self.claims).map_err(|_| Refusal::Malformed)?;
         claims.caller(now_ms.div_euclid(1000))

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Caller;
 use super::keys::{self, VerificationKey};
 use super::refusal::Refusal;
+use super::signatures::Signatures;
 use super::token::{LEEWAY, Unverified};
 use crate::clock::{Clock, millis};
 
@@ -40,6 +41,7 @@ struct Inner {
     /// Every key is in the table before it signs.
     is_issuer: bool,
     keys: RwLock<Known>,
+    signatures: Signatures,
     last_warning: Mutex<Option<Instant>>,
     /// One task reads, the others wait for its result.
     last_read: Mutex<Option<Read>>,
@@ -77,6 +79,7 @@ impl Verifier {
                 clock,
                 is_issuer,
                 keys: RwLock::default(),
+                signatures: Signatures::default(),
                 last_warning: Mutex::new(None),
                 last_read: Mutex::new(None),
             }),
@@ -106,7 +109,7 @@ impl Verifier {
         if key.expires_at_ms <= now_ms {
             return Err(Refusal::UnknownKey);
         }
-        token.verify(&key.public_key, now_ms)
+        token.verify(&self.inner.signatures, &key.public_key, now_ms)
     }
 
     /// Forged tokens must not fill the log.
