@@ -3,6 +3,8 @@
 //! `cargo xtask bench instructions` runs it under callgrind. Counts are equal in every run of one build, so the limits are the
 //! current numbers plus a tenth: enough for another compiler, too little for another algorithm.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a benchmark fails")]
+
 use std::hint::black_box;
 
 use contracts::Validate as _;

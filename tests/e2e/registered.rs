@@ -45,7 +45,7 @@ fn every_registered_service_has_a_container_database_and_broker() {
         }
         let networks = strings(&container["networks"]);
         for network in ["services", "data", "broker", "telemetry"] {
-            let is_in = networks.iter().any(|name| *name == network);
+            let is_in = networks.contains(&network);
             assert!(is_in, "{name} is not in the network {network}");
         }
         let awaited = &containers["gateway"]["depends_on"];

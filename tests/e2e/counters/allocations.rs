@@ -3,6 +3,8 @@
 //! Everything runs on the thread of the test: the service, the driver of PostgreSQL and the client. The limit is the
 //! current number plus a twentieth.
 
+#![expect(clippy::print_stdout, reason = "for docs/benchmarks.md")]
+
 use testkit::{Database, StoreKind};
 
 use super::ordering::Ordering;

@@ -3,6 +3,8 @@
 //! Everything runs on the thread of the test, so the counts include the driver of PostgreSQL, and exclude the queue file
 //! (SQLite has its own threads). The limits are the current numbers plus a tenth, because the size of batches varies.
 
+#![expect(clippy::print_stdout, reason = "for docs/benchmarks.md")]
+
 use messaging::transport::Confirmation;
 use messaging::{
     Consumer, ConsumerConfig, HandlerError, Received, Relay, RelayConfig, Subscriptions,
