@@ -80,8 +80,8 @@ impl Throttle {
         transaction.commit().await
     }
 
-    /// A mail code has proved the user of `account`. Clears all failures and makes the client address known, so that
-    /// attackers do not delay the next login from there.
+    /// A mail code has proved the user of `account`. Clears the failures of this address and of all unknown ones, and makes
+    /// this address known, so that attackers do not delay the next login from there.
     pub async fn proved(
         &self,
         transaction: &Transaction,
