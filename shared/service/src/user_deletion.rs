@@ -72,7 +72,10 @@ impl Failing {
 /// # Errors
 /// If the database is unavailable, too many events wait to be published, or the user's work has failed.
 pub async fn settle_some<D: Deletions>(store: &Store) -> anyhow::Result<bool> {
-    settle_next::<D>(store, &Failing::default()).await
+    let failing = Failing::default();
+    let is_more = settle_next::<D>(store, &failing).await?;
+    anyhow::ensure!(failing.users().is_empty(), "a user's deletion has failed");
+    Ok(is_more)
 }
 
 async fn settle_next<D: Deletions>(store: &Store, failing: &Failing) -> anyhow::Result<bool> {

@@ -17,8 +17,9 @@ const IDLE: Duration = Duration::from_secs(3);
 /// A caller waits for the ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// On a silent link no answer comes. A statement may have waited for 15 s and its rollback for 5 s before this check.
-/// All three stay below the 25 s after which a silent session is ended, even on a busy machine.
+/// On a silent link no answer comes. A statement of the engine may have waited for 15 s and its rollback for 5 s before
+/// this check. All three stay below the 25 s after which a silent session is ended, even on a busy machine. (A handler's
+/// statement may have waited for 25 s.)
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// First it rolls back, and a handler may record the failure.

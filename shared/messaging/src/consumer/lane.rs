@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::observe;
-use super::outcome::Failure;
+use super::outcome::{Failure, StoreFailed};
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
 use super::transaction::TOO_LONG;
@@ -27,7 +27,7 @@ use crate::transport::Delivery;
 /// Above it, the next transactions get smaller, because others wait for the locked rows.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
-/// After so many failures of the database with one event, the lane goes on if the database takes the event as a row.
+/// After so many failures of the database in one handler, the lane goes on if the database takes the event as a row.
 const FAILURES: usize = 5;
 
 /// How long a handler may block its lane; then the retry worker runs it from the start.
@@ -139,36 +139,36 @@ impl Lane {
     ) -> bool {
         let takes_long = matches!(failure, Failure::TooLong(id) if *id == item.event_id());
         let mut reconnect = Reconnect::to(self.store.waits());
-        for failures in 1.. {
-            if stop.is_cancelled() {
-                return false;
-            }
+        let mut failures = 0;
+        while !stop.is_cancelled() {
             let taken = match takes_long {
-                true => {
-                    self.pipeline
-                        .leave_to_retries(&self.store, item, TOO_LONG)
-                        .await
-                }
+                true => self
+                    .pipeline
+                    .leave_to_retries(&self.store, item, TOO_LONG)
+                    .await
+                    .map_err(StoreFailed::from),
                 false => self.pipeline.alone(&self.store, item, PATIENCE).await,
             };
-            let Err(error) = taken else {
-                break;
+            let Err(StoreFailed { error, in_handler }) = taken else {
+                self.settle(&[delivery]);
+                return true;
             };
-            if failures >= FAILURES && !takes_long {
+            failures += usize::from(in_handler);
+            if failures >= FAILURES && !stop.is_cancelled() {
                 let cause = format!("the database failed its transactions: {error}");
                 let left = self
                     .pipeline
                     .leave_to_retries(&self.store, item, &cause)
                     .await;
                 if left.is_ok() {
-                    break;
+                    self.settle(&[delivery]);
+                    return true;
                 }
             }
             tracing::warn!(%error, "consuming waits for the database");
             reconnect.pause(stop).await;
         }
-        self.settle(&[delivery]);
-        true
+        false
     }
 
     fn settle(&self, batch: &[&Delivery]) {

@@ -52,6 +52,24 @@ pub(super) enum Failure {
     TooLong(String),
     /// No attempt counts.
     Store(DbErr),
+    /// As `Store`, for a statement of the handler.
+    StoreOfHandler(DbErr),
+}
+
+/// The database has failed a transaction: nothing has changed, and no attempt counts.
+pub(super) struct StoreFailed {
+    pub(super) error: DbErr,
+    /// The handler was called, so it was the turn of its event.
+    pub(super) in_handler: bool,
+}
+
+impl From<DbErr> for StoreFailed {
+    fn from(error: DbErr) -> Self {
+        Self {
+            error,
+            in_handler: false,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -65,7 +83,7 @@ impl std::fmt::Display for Failure {
                     "the handler of {event_id} is too slow for a shared transaction"
                 )
             }
-            Self::Store(error) => error.fmt(formatter),
+            Self::Store(error) | Self::StoreOfHandler(error) => error.fmt(formatter),
         }
     }
 }
@@ -74,7 +92,7 @@ impl From<HandlerError> for Failure {
     /// One that is not about the handler's statement is the store's failure.
     fn from(error: HandlerError) -> Self {
         match error.store_failure() {
-            Some(error) => Self::Store(error),
+            Some(error) => Self::StoreOfHandler(error),
             None => Self::Handler(error),
         }
     }

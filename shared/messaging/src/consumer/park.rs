@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{AfterFailure, Passing, after_failure, failing_for};
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, StoreFailed};
 use super::pipeline::Pipeline;
 use super::plan::undecodable;
 use super::step::{Action, Item, Step};
@@ -135,9 +135,15 @@ impl Pipeline {
         store: &Store,
         item: Item<'_>,
         failure: Failure,
-    ) -> Result<Outcome, DbErr> {
+    ) -> Result<Outcome, StoreFailed> {
         let (error, times) = match failure {
-            Failure::Store(error) => return Err(error),
+            Failure::Store(error) => return Err(error.into()),
+            Failure::StoreOfHandler(error) => {
+                return Err(StoreFailed {
+                    error,
+                    in_handler: true,
+                });
+            }
             Failure::Handler(error) => (error, 1),
             Failure::Apart | Failure::TooLong(_) => (HandlerError::retry(failure.to_string()), 1),
             // An event that never ends must count, or it is retried forever.
@@ -150,7 +156,7 @@ impl Pipeline {
             }
             reconnect.pause(&stop).await;
         }
-        self.note_once(store, item, &error).await
+        Ok(self.note_once(store, item, &error).await?)
     }
 
     /// The attempt's own transaction was rolled back.

@@ -23,6 +23,8 @@ const MARGIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Between two polls for events of types that became known, while others keep this worker busy.
 const ADOPTING: Duration = Duration::from_secs(5);
+/// Until an event that the database has failed is due again. Meanwhile the others are, also if it is a suspect.
+const FOR_OTHERS: Duration = Duration::from_millis(500);
 /// After the database has failed an attempt, ± 50 %.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -112,13 +114,14 @@ impl RetryWorker {
     }
 
     async fn attempt_alone(&self, leased: &RetryLease) -> bool {
-        let Err(error) = self
+        let Err(failed) = self
             .pipeline
             .alone(&self.store, Item::held(leased), Duration::MAX)
             .await
         else {
             return true;
         };
+        let error = failed.error;
         tracing::warn!(%error, event.id = leased.event_id, "a held event waits for the database");
         // The same failure, such as a conflict of transactions, may repeat immediately.
         tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
@@ -157,7 +160,7 @@ impl Work for Hands {
     ) -> Result<Option<Duration>, DbErr> {
         let (store, pipeline) = (self.worker.store.clone(), Arc::clone(&self.worker.pipeline));
         let (consumer, lease) = (pipeline.consumer(), self.worker.lease());
-        held::give_back(&store, &self.failed).await?;
+        held::give_back(&store, &self.failed, FOR_OTHERS).await?;
         self.failed.clear();
         while let Some(apart) = self.apart.last()
             && tasks.len() < self.worker.most
@@ -234,7 +237,8 @@ impl Work for Hands {
     /// Otherwise the next process would take these events for ones that killed this process.
     async fn stopped(&mut self) {
         self.failed.append(&mut self.apart);
-        if let Err(error) = held::give_back(&self.worker.store, &self.failed).await {
+        if let Err(error) = held::give_back(&self.worker.store, &self.failed, Duration::ZERO).await
+        {
             tracing::debug!(%error, "held events wait for the end of their leases");
         }
     }

@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Span};
 
 use super::calls::calls;
 use super::observe::Processing;
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, StoreFailed};
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
 use crate::checkpoint;
@@ -24,6 +24,8 @@ use crate::transaction::Transaction;
 
 /// Why the retry worker gets an event.
 pub(super) const TOO_LONG: &str = "its handler was too slow for a shared transaction";
+/// More than the time limit for a statement at the server, less than that of a handler.
+const LOST_SESSION: Duration = Duration::from_secs(25);
 /// For all handlers in a shared transaction. A handler that hangs costs at most this, plus its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -51,7 +53,7 @@ impl Pipeline {
         store: &Store,
         item: Item<'_>,
         patience: Duration,
-    ) -> Result<(), DbErr> {
+    ) -> Result<(), StoreFailed> {
         let processing = Processing::begin(self, self.consumer(), item);
         let attempt = self.attempt(store, item, patience);
         let attempt = attempt.instrument(processing.span());
@@ -114,11 +116,8 @@ impl Pipeline {
             if let ([step], [processing]) = (&call[..], &begun[..]) {
                 let taking = self.take(transaction, step, limit);
                 let outcome = match taking.instrument(processing.span()).await {
-                    Err(Failure::TimedOut(_)) if called_at.elapsed() < LIMIT / 2 => {
-                        // The handlers before it have used most of the time.
-                        return Err(Failure::Apart);
-                    }
-                    Err(Failure::TimedOut(_)) => {
+                    // Otherwise the handlers before it have used most of the time.
+                    Err(Failure::TimedOut(_)) if called_at.elapsed() >= LIMIT / 2 => {
                         return Err(Failure::TooLong(step.item.event_id()));
                     }
                     taken => taken?,
@@ -144,7 +143,7 @@ impl Pipeline {
         store: &Store,
         item: Item<'_>,
         patience: Duration,
-    ) -> Result<Outcome, DbErr> {
+    ) -> Result<Outcome, StoreFailed> {
         let transaction = store.begin().await?;
         let limit = self.handler_time_out.min(patience);
         let failure = match self.take_up_one(&transaction, item, limit).await {
@@ -153,11 +152,11 @@ impl Pipeline {
                 Err(error) => Failure::from(error),
             },
             // The transaction ends with its connection.
-            Err(Failure::Store(error)) => return Err(error),
+            Err(failure @ (Failure::Store(_) | Failure::StoreOfHandler(_))) => failure,
             Err(failure @ Failure::TimedOut(_)) => {
                 let _ = transaction.rollback().await;
                 if limit < self.handler_time_out {
-                    return self.set_aside(store, item, TOO_LONG).await;
+                    return Ok(self.set_aside(store, item, TOO_LONG).await?);
                 }
                 failure
             }
@@ -216,8 +215,7 @@ impl Pipeline {
         limit: Duration,
     ) -> Result<(), Failure> {
         let handling = self.handle(transaction, given);
-        // The handler's own limit ends it, so a statement that always takes too long costs attempts.
-        transaction.limit_answers(Some(self.handler_time_out));
+        transaction.limit_answers(Some(self.longest_answer(transaction)));
         // A panic or a hang must not end the consumer.
         let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
         match outcome {
@@ -237,6 +235,15 @@ impl Pipeline {
 }
 
 impl Pipeline {
+    /// PostgreSQL ends a statement after 20 s, which costs an attempt: it may take too long each time. No answer for longer
+    /// means a lost session, which costs none. SQLite has no such limit, so the handler's ends the statement.
+    fn longest_answer(&self, transaction: &Transaction) -> Duration {
+        match store::sql::is_sqlite(transaction) {
+            true => self.handler_time_out,
+            false => LOST_SESSION,
+        }
+    }
+
     /// A checkpoint comes here if an older release held it as an unknown type, or if its lane could not follow it.
     async fn handle(
         &self,

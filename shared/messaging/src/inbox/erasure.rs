@@ -129,7 +129,7 @@ WHERE consumer = $1 AND event_id = {uuid $2}";
 
 const DISCARD: &str = "
 UPDATE angarium_inbox
-SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}, state = 'discarded', due_at = {time}, settled_at = NULL
+SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}, state = 'discarded', begun = 0, due_at = {time}, settled_at = NULL
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
 const EMPTY: &str = "

@@ -1,4 +1,4 @@
-//! NotDone events that are due: leased, and then settled or held again.
+//! Held events that are due: leased, and then settled or held again.
 //!
 //! Guarantee: an attempt is recorded before it starts. If it kills its process, the record remains, so the event is
 //! detected and finally becomes a dead letter.

@@ -31,7 +31,7 @@ pub struct Repair {
 /// The fate of events that were handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handed {
-    /// NotDone now, and handled soon.
+    /// Held now, and handled soon.
     pub new: u64,
     /// The inbox had them.
     pub known: u64,

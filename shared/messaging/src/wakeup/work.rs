@@ -15,6 +15,8 @@ use super::Wakeup;
 use crate::reconnect::Reconnect;
 use crate::waits::Waits;
 
+/// For what remains to be recorded at a stop.
+const AT_THE_END: Duration = Duration::from_secs(1);
 /// While another worker has the due work.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -103,7 +105,7 @@ impl Wakeup {
         while let Some(ended) = tasks.join_next().await {
             work.ended(ended);
         }
-        end_soon(stop, work.stopped()).await;
+        let _ = tokio::time::timeout(AT_THE_END, work.stopped()).await;
     }
 
     async fn rest<W: Work>(

@@ -7,7 +7,7 @@ use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DbErr, RuntimeErr};
 use testkit::{BrokerKind, StoreKind, eventually};
 
-use crate::effects::{QUEUE, change};
+use crate::effects::{QUEUE, change, execute};
 use crate::events::{Changed, Failure, id, message};
 use crate::fixture::{Fixture, consumer_config};
 
@@ -70,13 +70,24 @@ async fn an_event_that_the_database_always_fails_keeps_no_other(
     fixture.run_consumer_as(subscriptions(), config);
     fixture.becomes(&id(&good), "done").await;
     fixture.becomes(&id(&retried), "done").await;
-    let bad = fixture.becomes(&id(&bad), "deferred").await;
-    assert_eq!(bad.attempts, 0);
-    let cause = bad.cause.unwrap_or_default();
+    let failing = fixture.becomes(&id(&bad), "deferred").await;
+    assert_eq!(failing.attempts, 0);
+    let cause = failing.cause.unwrap_or_default();
     assert!(cause.contains("the connection is lost"), "{cause}");
     fixture.stop().await;
     let leased = "SELECT 1 AS one FROM angarium_inbox WHERE begun > 0";
     assert!(fixture.rows(leased, []).await.is_empty());
+
+    // As if it had ended a process: then it runs alone.
+    let suspecting = "UPDATE angarium_inbox SET begun = 1 WHERE state = 'deferred'";
+    execute(fixture.store.connection(), suspecting, [])
+        .await
+        .unwrap();
+    let other = message(&Changed::failing("c", 1, Failure::Retry), 1);
+    fixture.send(&subscriptions(), [&other]).await;
+    fixture.run_consumer(subscriptions());
+    fixture.becomes(&id(&other), "done").await;
+    fixture.stop().await;
 }
 
 /// Together they take longer than a shared transaction may.

@@ -125,7 +125,7 @@ async fn a_commit_cancels_no_poll() {
     let config = DatabaseConfig::new(fixture.database_url());
     let store = Store::connect(&config, "test").await.unwrap();
     let store = store.looking_every(SOON);
-    let slow = "SELECT cast(0 AS bigint) FROM (SELECT pg_sleep(0.5)) AS slept";
+    let slow = "SELECT cast(0 AS bigint) FROM (SELECT pg_sleep(3)) AS slept";
     let mut wakeup = store.wakeup(SIGNAL, slow);
     let before = store.doubt().raised();
     let committing = async {

@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use ring::digest::{Context, SHA256};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use super::KEY_BYTES;
+use super::keys::KEY_BYTES;
 use super::refusal::Refusal;
 
 /// Of 32 bytes each. Tokens of more callers only cost what they did before.
@@ -39,14 +39,22 @@ impl Signatures {
         if digest.is_some_and(|digest| self.verified.get(&digest).is_some()) {
             return Ok(());
         }
-        UnparsedPublicKey::new(&ED25519, public_key)
-            .verify(text, signature)
-            .map_err(|_| Refusal::Signature)?;
+        verify(public_key, text, signature)?;
         if let Some(digest) = digest {
             self.verified.insert(digest, ());
         }
         Ok(())
     }
+}
+
+pub(super) fn verify(
+    public_key: &[u8; KEY_BYTES],
+    text: &[u8],
+    signature: &[u8],
+) -> Result<(), Refusal> {
+    UnparsedPublicKey::new(&ED25519, public_key)
+        .verify(text, signature)
+        .map_err(|_| Refusal::Signature)
 }
 
 /// With the length of the text, so that no byte can move from the signature to the text.

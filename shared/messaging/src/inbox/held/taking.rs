@@ -15,7 +15,7 @@ use crate::stored;
 pub(in crate::inbox) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
 
 const GIVE_BACK: &str = "
-UPDATE angarium_inbox SET begun = begun - 1, due_at = {time}
+UPDATE angarium_inbox SET begun = begun - 1, due_at = {time + $3}
 FROM {list $2: event_id text, lease_ends_ms bigint}
 WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
   AND begun > 0 AND state IN ('waiting', 'deferred', 'discarded')";
@@ -83,13 +83,21 @@ pub(crate) async fn take_up(
     rows.iter().map(leased).collect()
 }
 
-/// Gives leases back: no attempt has begun, and another worker may take the events now.
-pub(crate) async fn give_back(store: &Store, all: &[RetryLease]) -> Result<(), DbErr> {
+/// Gives leases back: no attempt counts, and any worker may take the events after `pause`.
+pub(crate) async fn give_back(
+    store: &Store,
+    all: &[RetryLease],
+    pause: Duration,
+) -> Result<(), DbErr> {
     let Some(first) = all.first() else {
         return Ok(());
     };
     let _turn = store.turn_to_write().await?;
-    let values = [first.consumer.as_str().into(), listed(all)];
+    let values = [
+        first.consumer.as_str().into(),
+        listed(all),
+        millis(pause).into(),
+    ];
     sql::execute(store.connection(), GIVE_BACK, values).await?;
     Ok(())
 }

@@ -43,9 +43,24 @@ impl Publisher for EmbeddedPublisher {
         let publications = &self.publications;
         publications.add(message.clone(), confirm, &self.file);
         Ok(Box::pin(async move {
-            let answer = confirmed.await.map_err(|_| failed("the process ends"))?;
+            let answer = confirmed
+                .await
+                .map_err(|_| failed("its writer has ended"))?;
             answer.map_err(failed)
         }))
+    }
+}
+
+/// If the writer panics, its publications fail, and the next one starts another writer.
+struct Writing<'a>(&'a Publications);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = self.0.state();
+            state.is_writing = false;
+            state.waiting.clear();
+        }
     }
 }
 
@@ -70,6 +85,7 @@ impl Publications {
     }
 
     async fn write_all(&self, file: &QueueFile) {
+        let _writing = Writing(self);
         // So that a publisher can add all that it has.
         tokio::task::yield_now().await;
         while let Some(batch) = self.next_batch() {
