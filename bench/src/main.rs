@@ -100,6 +100,8 @@ enum What {
     Outbox(outbox::Settings),
     /// Measure all services in one program, on SQLite and the embedded transport
     Embedded(embedded::Settings),
+    /// Count the instructions of the hot path under callgrind, each with a limit; needs valgrind
+    Instructions,
     /// Send only the load, to another server with the same contract
     Drive(drive::Settings),
     /// The bare floor, started by the bench
@@ -164,6 +166,10 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
         Some(What::Drive(settings)) => {
             println!("{}", drive::run(settings).await?);
             Ok(ExitCode::SUCCESS)
+        }
+        // It needs another build, so `cargo xtask` does it.
+        Some(What::Instructions) => {
+            anyhow::bail!("run `cargo xtask bench instructions`")
         }
         Some(What::Floor(settings)) => floor::serve(settings).await,
     }

@@ -178,7 +178,7 @@ impl Consumer {
         let mut ended = self
             .deal_until_broken(&mut *receiver, &mut lanes, &mut done, stop)
             .await;
-        // Before the lanes end: without a database that takes as long as its outage.
+        // Before the lanes end: while the database is away, they take as long as its outage.
         drop(up);
         // All lanes end before the next connection starts new ones: an aggregate must not be in two.
         lanes.close();

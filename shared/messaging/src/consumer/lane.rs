@@ -165,7 +165,7 @@ impl Lane {
                     return true;
                 }
             }
-            tracing::warn!(%error, "consuming waits for the database");
+            tracing::warn!(%error, event.id = item.event_id(), "consuming waits for the database");
             reconnect.pause(stop).await;
         }
         false

@@ -232,6 +232,14 @@ pub(crate) fn cause() -> Cause {
     Cause::call("call-1")
 }
 
+/// All events in one lane, and one held event at a time.
+pub(crate) fn one_lane() -> ConsumerConfig {
+    ConsumerConfig {
+        lanes: 1,
+        ..consumer_config()
+    }
+}
+
 /// Immediate retries, and no time-based decisions.
 pub(crate) fn consumer_config() -> ConsumerConfig {
     ConsumerConfig {

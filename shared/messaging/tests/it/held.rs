@@ -11,7 +11,7 @@ use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
 
 use crate::effects::{QUEUE, change, each_on_its_own, execute};
 use crate::events::{Changed, Failure, id, message};
-use crate::fixture::{Fixture, NEVER, consumer_config};
+use crate::fixture::{Fixture, NEVER, consumer_config, one_lane};
 
 /// The first attempt requests a retry, later ones never end.
 fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
@@ -333,11 +333,7 @@ async fn a_handler_that_hangs_does_not_keep_its_lane(
     fixture
         .send(&each_on_its_own(), [first, &hanging, second])
         .await;
-    let config = ConsumerConfig {
-        lanes: 1,
-        ..consumer_config()
-    };
-    fixture.run_consumer_as(each_on_its_own(), config);
+    fixture.run_consumer_as(each_on_its_own(), one_lane());
     fixture.send(&each_on_its_own(), &good[2..]).await;
     for event in &good {
         fixture.becomes(&id(event), "done").await;

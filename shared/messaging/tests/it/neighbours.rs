@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use messaging::{ConsumerConfig, Delivered, HandlerError, Subscriptions, Transaction};
+use messaging::{Delivered, HandlerError, Subscriptions, Transaction};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DbErr, RuntimeErr};
 use testkit::{BrokerKind, StoreKind, eventually};
 
 use crate::effects::{QUEUE, change, execute};
 use crate::events::{Changed, Failure, id, message};
-use crate::fixture::{Fixture, consumer_config};
+use crate::fixture::{Fixture, one_lane};
 
 /// The server ends a statement after 20 s, before the limit of the handler.
 #[tokio::test]
@@ -63,11 +63,7 @@ async fn an_event_that_the_database_always_fails_keeps_no_other(
     fixture
         .send(&subscriptions(), [&bad, &good, &retried])
         .await;
-    let config = ConsumerConfig {
-        lanes: 1,
-        ..consumer_config()
-    };
-    fixture.run_consumer_as(subscriptions(), config);
+    fixture.run_consumer_as(subscriptions(), one_lane());
     fixture.becomes(&id(&good), "done").await;
     fixture.becomes(&id(&retried), "done").await;
     let failing = fixture.becomes(&id(&bad), "deferred").await;
@@ -107,11 +103,7 @@ async fn no_event_is_blamed_for_the_time_of_its_neighbours() {
         .map(|version| message(&Changed::of("a"), version))
         .collect();
     fixture.send(&subscriptions(), &events).await;
-    let config = ConsumerConfig {
-        lanes: 1,
-        ..consumer_config()
-    };
-    fixture.run_consumer_as(subscriptions(), config);
+    fixture.run_consumer_as(subscriptions(), one_lane());
     for event in &events {
         let done = fixture.becomes(&id(event), "done").await;
         assert_eq!(done.cause, None);
@@ -141,11 +133,7 @@ async fn a_stop_ends_a_batch_after_the_current_event() {
         .map(|number| message(&Changed::of(account(number)), 1))
         .collect();
     fixture.send(&subscriptions(), &events).await;
-    let config = ConsumerConfig {
-        lanes: 1,
-        ..consumer_config()
-    };
-    fixture.run_consumer_as(subscriptions(), config);
+    fixture.run_consumer_as(subscriptions(), one_lane());
     eventually("one is handled", async || {
         let handled = fixture.handled().await.len();
         if handled > 0 { Ok(()) } else { Err(handled) }
